@@ -1,0 +1,73 @@
+"""Group, labels and child names: the only place where a name is born.
+
+Children that belong to one revision are called `<reranker>-<hash>`; the Service carries the reranker's own
+name, because that name is the address which applications keep.
+"""
+
+from typing import Final
+
+GROUP: Final = "rerank-operator.io"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "RerankService"
+PLURAL: Final = "rerankservices"
+
+FIELD_MANAGER: Final = "rerank-operator"
+
+LABEL_RERANKER: Final = f"{GROUP}/reranker"
+LABEL_REVISION: Final = f"{GROUP}/revision"
+LABEL_ROLE: Final = f"{GROUP}/role"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "rerank-operator"
+
+ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
+
+ROLE_FILES: Final = "engine-files"
+ROLE_PUBLICATION: Final = "publication"
+
+ENGINE_PORT: Final = 8000
+# The longest reranker name for which every child name and label value stays within 63 characters.
+MAX_NAME_LENGTH: Final = 50
+
+
+def child_labels(reranker: str) -> dict[str, str]:
+    """Labels of every child. Never Milvus's own triple: the Milvus operator would adopt our ConfigMap."""
+    return {
+        "app.kubernetes.io/name": "reranker",
+        "app.kubernetes.io/instance": reranker,
+        LABEL_MANAGED_BY: MANAGED_BY,
+        LABEL_RERANKER: reranker,
+    }
+
+
+def revision_labels(reranker: str, revision: str) -> dict[str, str]:
+    """Labels of everything that belongs to one revision."""
+    return {**child_labels(reranker), LABEL_REVISION: revision}
+
+
+def revision_selector(reranker: str, revision: str) -> dict[str, str]:
+    """Select the pods of one revision: the smallest set of labels that does, since selectors cannot change."""
+    return {LABEL_RERANKER: reranker, LABEL_REVISION: revision}
+
+
+def revision_name(reranker: str, revision: str) -> str:
+    """Name of the ControllerRevision, the Deployment and the engine files of one revision."""
+    return f"{reranker}-{revision}"
+
+
+def service_name(reranker: str) -> str:
+    """Name of the Service, and so the host name that Milvus calls."""
+    return reranker
+
+
+def publication_name(reranker: str) -> str:
+    """Name of the published ConfigMap where the spec names none."""
+    return f"{reranker}-milvus"
+
+
+def endpoint(reranker: str, namespace: str, port: int) -> str:
+    """Address without a path: Milvus replaces the path of an endpoint with `/rerank`.
+
+    The short `.svc` form resolves in every cluster, whatever its DNS domain is.
+    """
+    return f"http://{service_name(reranker)}.{namespace}.svc:{port}"

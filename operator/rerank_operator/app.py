@@ -1,0 +1,132 @@
+"""Where everything is wired: settings -> clients -> mirror, queue, workers -> kopf."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+import kopf
+
+from rerank_operator.api import names
+from rerank_operator.clients.errors import ClientError
+from rerank_operator.clients.kube import KubeClient
+from rerank_operator.clients.vllm import VllmClient
+from rerank_operator.controller import events
+from rerank_operator.controller.mirror import Mirror
+from rerank_operator.controller.reconcile import Reconciler
+from rerank_operator.controller.resync import resync
+from rerank_operator.controller.values import Key
+from rerank_operator.controller.verify import Verifier
+from rerank_operator.controller.workers import start_workers
+from rerank_operator.controller.workqueue import WorkQueue
+from rerank_operator.resources.revision import EngineImages
+from rerank_operator.runtime import health
+from rerank_operator.runtime.metrics import Metrics
+from rerank_operator.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+WATCH_SECONDS: Final = 600
+FIRST_SYNC_RETRY_SECONDS: Final = 2.0
+
+
+def run(settings: Settings) -> None:
+    """Run the operator until it is told to stop (SIGTERM or SIGINT)."""
+    log_format = kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.PLAIN
+    kopf.configure(debug=settings.log_level == "DEBUG", log_format=log_format)
+    logging.getLogger().setLevel(settings.log_level)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line per verification request otherwise
+    asyncio.run(_Operator(settings).run())
+
+
+class _Operator:
+    """One running operator."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._mirror = Mirror()
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._metrics = Metrics(self._queue.__len__)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._synced = False
+
+    async def run(self) -> None:
+        """Wire, sync, start the workers, and let kopf watch until the end."""
+        settings = self._settings
+        kube, vllm = await KubeClient.connect(), VllmClient.connect()
+        verifier = Verifier(vllm, settings.verifications, self._queue.add)
+        images = EngineImages(gpu=settings.engine_image, cpu=settings.cpu_engine_image)
+        reconciler = Reconciler(kube, self._mirror, verifier, images)
+        server = await health.serve(settings.health_port, self._unhealthy, self._metrics.exposition)
+        # Created before kopf starts: kopf treats later tasks as its own and waits for them at the end.
+        self._tasks = [asyncio.create_task(self._keep_in_sync(kube, verifier), name="resync")]
+        self._tasks += start_workers(
+            settings.workers, self._queue, reconciler.reconcile, self._metrics.observe_round
+        )
+        try:
+            await self._watch(verifier)
+        finally:
+            await self._stop(verifier)
+            await vllm.close()
+            await kube.close()
+            await server.cleanup()
+
+    async def _watch(self, verifier: Verifier) -> None:
+        registry = kopf.OperatorRegistry()
+        events.register(registry, self._mirror, self._queue)
+
+        @kopf.on.cleanup(registry=registry)
+        async def stop(**_: Any) -> None:
+            await self._stop(verifier)
+
+        @kopf.on.login(registry=registry)
+        def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+            return kopf.login_via_client(**kwargs)
+
+        await kopf.operator(
+            registry=registry,
+            settings=_kopf_settings(),
+            standalone=True,
+            clusterwide=not self._settings.namespaces,
+            namespaces=self._settings.namespaces,
+        )
+
+    async def _keep_in_sync(self, kube: KubeClient, verifier: Verifier) -> None:
+        while True:
+            try:
+                await resync(kube, self._mirror, self._queue, self._settings.namespaces)
+            except ClientError as error:
+                logger.warning("the API server does not answer", extra={"error": str(error)})
+                await asyncio.sleep(FIRST_SYNC_RETRY_SECONDS)
+                continue
+            self._synced = True
+            verifier.forget_all_but(self._mirror.pod_uids())
+            await asyncio.sleep(self._settings.resync_seconds)
+
+    async def _stop(self, verifier: Verifier) -> None:
+        self._queue.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await verifier.close()
+
+    def _unhealthy(self) -> list[str]:
+        dead = [f"{task.get_name()} has ended" for task in self._tasks if task.done()]
+        return dead if self._synced else [*dead, "the API server has not been read yet"]
+
+
+def _kopf_settings() -> kopf.OperatorSettings:
+    """Watch only what is ours, tell nobody else, and never pause because of a stray peering object."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.client_timeout = WATCH_SECONDS + 30
+    settings.watching.connect_timeout = 10
+    settings.watching.reconnect_backoff = 1.0
+    settings.watching.chunk_size = 500
+    settings.networking.request_timeout = 30
+    settings.process.ultimate_exiting_timeout = 25
+    settings.persistence.finalizer = f"{names.GROUP}/never-added"
+    for group, _, plural, _ in events.CHILDREN:
+        settings.watching.label_selectors[group, plural] = events.SELECTOR
+    return settings

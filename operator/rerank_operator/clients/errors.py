@@ -1,0 +1,38 @@
+"""Errors of the clients. Each class says what happens next.
+
+ClientError
+├── ApiUnavailable   the API server did not answer, or asked to wait: try again later
+├── ApiRejected      the API server refuses the request (rights, for instance): somebody must change something
+│   └── ObjectInvalid   the object itself cannot be accepted: the spec must change
+├── AlreadyExists    our own object of a deleted reranker still has the name: try again later
+├── NameConflict     somebody else's object has the name: a person must decide
+└── NotFound         the object is gone
+"""
+
+
+class ClientError(Exception):
+    """A request to the outside failed."""
+
+
+class ApiUnavailable(ClientError):  # noqa: N818 - reads as what happened
+    """The API server cannot be reached, is overloaded, or failed by itself."""
+
+
+class ApiRejected(ClientError):  # noqa: N818
+    """The API server refuses the request."""
+
+
+class ObjectInvalid(ApiRejected):
+    """The API server finds the object invalid. The text is the API server's."""
+
+
+class AlreadyExists(ClientError):  # noqa: N818
+    """An object with this name exists already."""
+
+
+class NameConflict(ClientError):  # noqa: N818
+    """An object with this name exists and is not ours; it is never overwritten. The text describes the object."""
+
+
+class NotFound(ClientError):  # noqa: N818
+    """The object does not exist."""

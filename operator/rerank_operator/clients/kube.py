@@ -1,0 +1,175 @@
+"""The API server, as far as the operator needs it: list, get, create, apply, delete.
+
+Objects are plain dicts. The typed models of the kubernetes package would refuse answers with fields that they
+do not know, and cost 60 MiB of memory.
+"""
+
+import asyncio
+import dataclasses
+import json
+from typing import Any, Final, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from rerank_operator.api import names
+from rerank_operator.clients.errors import (
+    AlreadyExists,
+    ApiRejected,
+    ApiUnavailable,
+    NameConflict,
+    NotFound,
+    ObjectInvalid,
+)
+
+REQUEST_TIMEOUT_SECONDS: Final = 30
+PAGE_SIZE: Final = 500
+_RETRY_LATER: Final = {408, 429, 500, 502, 503, 504}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Kind:
+    """Where objects of a kind live in the API."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """URL path of a collection, an object, or a subresource."""
+        prefix = "/apis/" if "/" in self.api_version else "/api/"
+        parts = [prefix + self.api_version]
+        if namespace:
+            parts += ["namespaces", quote(namespace)]
+        parts += [self.plural, *(quote(part) for part in (name, subresource) if part)]
+        return "/".join(parts)
+
+
+RERANKERS: Final = Kind(names.API_VERSION, names.KIND, names.PLURAL)
+DEPLOYMENTS: Final = Kind("apps/v1", "Deployment", "deployments")
+REVISIONS: Final = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
+SERVICES: Final = Kind("v1", "Service", "services")
+CONFIG_MAPS: Final = Kind("v1", "ConfigMap", "configmaps")
+PODS: Final = Kind("v1", "Pod", "pods")
+EVENTS: Final = Kind("v1", "Event", "events")
+
+KINDS: Final = {k.kind: k for k in (RERANKERS, DEPLOYMENTS, REVISIONS, SERVICES, CONFIG_MAPS, PODS, EVENTS)}
+
+
+class KubeClient:
+    """Requests to one API server. Raises the errors of `clients.errors`."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> Self:
+        """Use the service account of the pod, else the current context of the kubeconfig."""
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            await config.load_kube_config(client_configuration=configuration)
+        return cls(client.ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._api.close()
+
+    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:
+        """All objects of a kind, page by page; `namespace` None means the whole cluster."""
+        items: list[dict[str, Any]] = []
+        query = {"limit": str(PAGE_SIZE), "labelSelector": selector}
+        while True:
+            page = await self._request("GET", kind.path(namespace), query)
+            # Items of a list carry neither apiVersion nor kind.
+            items += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
+            if not (token := page["metadata"].get("continue")):
+                return items
+            query["continue"] = token
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
+        """One object, or None when there is none."""
+        try:
+            return await self._request("GET", kind.path(namespace, name))
+        except NotFound:
+            return None
+
+    async def create(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Create an owned object, or return it when its owner already has it.
+
+        Raises NameConflict rather than touch somebody else's object, and AlreadyExists when the name is still taken
+        by a child of a deleted reranker of the same name, which the garbage collector is about to remove.
+        """
+        kind, metadata = KINDS[obj["kind"]], obj["metadata"]
+        query = {"fieldManager": names.FIELD_MANAGER}
+        try:
+            return await self._request("POST", kind.path(metadata["namespace"]), query, obj)
+        except AlreadyExists as error:
+            existing = await self.get(kind, metadata["namespace"], metadata["name"])
+            if existing is None:
+                raise
+            owner = metadata["ownerReferences"][0]
+            owners = existing["metadata"].get("ownerReferences", [])
+            if any(ref["uid"] == owner["uid"] for ref in owners):
+                return existing
+            if any((ref["kind"], ref["name"]) == (owner["kind"], owner["name"]) for ref in owners):
+                raise
+            raise NameConflict(f"{kind.kind} {metadata['name']!r}") from error
+
+    async def post_event(self, event: dict[str, Any]) -> None:
+        """Post a core/v1 Event."""
+        await self._request("POST", EVENTS.path(event["metadata"]["namespace"]), None, event)
+
+    async def apply(self, obj: dict[str, Any], subresource: str | None = None) -> dict[str, Any]:
+        """Server-side apply of the fields that we own; takes them back from whoever changed them."""
+        kind, metadata = KINDS[obj["kind"]], obj["metadata"]
+        path = kind.path(metadata["namespace"], metadata["name"], subresource)
+        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
+        return await self._request("PATCH", path, query, obj)
+
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
+        """Delete exactly the object with this uid; nothing happens when it is gone or is another one."""
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        try:
+            await self._request("DELETE", kind.path(namespace, name), {}, options)
+        except (NotFound, AlreadyExists):
+            return
+
+    async def _request(
+        self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None
+    ) -> dict[str, Any]:
+        what = f"failed to {method} {path}"
+        url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", "User-Agent": names.FIELD_MANAGER}
+        if body is not None:
+            headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
+        try:
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            response = await self._api.rest_client.request(
+                method, url, headers=headers, body=body, _request_timeout=REQUEST_TIMEOUT_SECONDS
+            )
+            payload = await response.read()
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise ApiUnavailable(f"{what}: {error or type(error).__name__}") from error
+        if response.status < 300:  # noqa: PLR2004 - HTTP success
+            parsed: dict[str, Any] = json.loads(payload)
+            return parsed
+        raise _error(what, response.status, payload)
+
+
+def _error(what: str, status: int, payload: bytes) -> Exception:
+    try:
+        document = json.loads(payload)
+        message = document.get("message") or document.get("reason") or ""
+    except (ValueError, AttributeError):
+        message = payload[:200].decode(errors="replace")
+    text = f"{what}: {status} {message}"
+    if status == 404:  # noqa: PLR2004
+        return NotFound(text)
+    if status == 409:  # noqa: PLR2004
+        return AlreadyExists(text)
+    if status in _RETRY_LATER or status == 401:  # noqa: PLR2004 - a rotated token is read again on the next try
+        return ApiUnavailable(text)
+    return ObjectInvalid(message) if status in (400, 422) else ApiRejected(text)

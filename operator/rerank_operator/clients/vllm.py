@@ -1,0 +1,42 @@
+"""vLLM's rerank routes, called the way Milvus calls them."""
+
+from typing import Any, Final, Self
+
+import httpx
+
+from rerank_operator.clients.errors import ClientError
+
+# Milvus gives up after 30 seconds, so an answer that takes longer is no answer.
+TIMEOUT_SECONDS: Final = 30.0
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+
+
+class EndpointUnreachable(ClientError):  # noqa: N818
+    """No HTTP answer: refused, timed out, or broken off."""
+
+
+class VllmClient:
+    """HTTP client for model pods."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    @classmethod
+    def connect(cls) -> Self:
+        """A client without proxies and redirects: pods are called directly, and Milvus does not follow a 302."""
+        timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
+        # Connections to pods are not kept: a kept one holds a draining pod back.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        return cls(httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False))
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._http.aclose()
+
+    async def post(self, base_url: str, route: str, body: dict[str, Any]) -> tuple[int, bytes]:
+        """Status and body of `POST base_url/route`; raises EndpointUnreachable when there is no answer."""
+        try:
+            response = await self._http.post(base_url + route, json=body)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise EndpointUnreachable(f"POST {base_url}{route}: {error or type(error).__name__}") from error
+        return response.status_code, response.content

@@ -1,0 +1,6 @@
+"""The loop. One stage per module, in this order:
+
+events -> workqueue -> observe -> plan -> apply -> verify -> publish -> status; `reconcile` tells the story.
+
+Stages do not import each other: frozen `values` pass between them. `plan` and `diagnose` are pure.
+"""

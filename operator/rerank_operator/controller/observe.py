@@ -1,0 +1,82 @@
+"""Gather everything about one reranker."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+from pydantic import ValidationError
+
+from rerank_operator.api import names
+from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.clients.kube import CONFIG_MAPS, SERVICES, Kind, KubeClient
+from rerank_operator.controller.mirror import Mirror
+from rerank_operator.controller.values import Key, Object, Observed, Pod, Record
+
+
+async def observe(key: Key, mirror: Mirror, records: Mapping[str, Record], kube: KubeClient) -> Observed | None:
+    """What is known of a reranker; None when it is gone or going, and there is nothing left to do."""
+    observed = look(key, mirror, records)
+    if observed is None or observed.reranker is None or observed.revisions:
+        return observed
+    conflicts = await _name_conflicts(observed.reranker, observed, kube)
+    return dataclasses.replace(observed, conflicts=conflicts)
+
+
+def look(key: Key, mirror: Mirror, records: Mapping[str, Record]) -> Observed | None:
+    """The same without asking the API server."""
+    objects = mirror.of(key)
+    resource = next((o for o in objects if o["kind"] == names.KIND), None)
+    if resource is None or "deletionTimestamp" in resource["metadata"]:
+        return None
+    reranker, invalid = _parse(resource)
+    owned = [o for o in objects if o["kind"] == "Pod" or _is_owned(o, resource)]
+    config_maps = [o for o in owned if o["kind"] == "ConfigMap"]
+    return Observed(
+        resource=resource,
+        reranker=reranker,
+        invalid=invalid,
+        revisions=_by_revision(o for o in owned if o["kind"] == "ControllerRevision"),
+        files=_by_revision(o for o in config_maps if _role(o) == names.ROLE_FILES),
+        deployments=_by_revision(o for o in owned if o["kind"] == "Deployment"),
+        service=next((o for o in owned if o["kind"] == "Service"), None),
+        publications=tuple(o for o in config_maps if _role(o) == names.ROLE_PUBLICATION),
+        pods=tuple(sorted((Pod.of(o) for o in owned if o["kind"] == "Pod"), key=lambda pod: pod.name)),
+        records=records,
+    )
+
+
+async def _name_conflicts(reranker: RerankService, observed: Observed, kube: KubeClient) -> tuple[str, ...]:
+    """Foreign objects that hold the names we will need, found before a model is loaded for nothing."""
+    metadata = reranker.metadata
+    namespace = metadata.namespace or ""
+    config_map = reranker.spec.publish.config_map_name or names.publication_name(metadata.name)
+    wanted: list[tuple[Kind, str]] = [(SERVICES, names.service_name(metadata.name)), (CONFIG_MAPS, config_map)]
+    found = []
+    for kind, name in wanted:
+        obj = await kube.get(kind, namespace, name)
+        if obj is not None and not _is_owned(obj, observed.resource):
+            found.append(f"{kind.kind} {name!r}")
+    return tuple(found)
+
+
+def _parse(resource: Object) -> tuple[RerankService | None, str]:
+    """The typed resource, or why there is none: the API server checks the schema, but old objects outlive it."""
+    try:
+        return RerankService.model_validate({k: v for k, v in resource.items() if k != "status"}), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        return None, f"{field}: {first['msg']}, got {first['input']!r}"
+
+
+def _is_owned(obj: Object, resource: Object) -> bool:
+    uid = resource["metadata"]["uid"]
+    return any(ref["uid"] == uid and ref.get("controller") for ref in obj["metadata"].get("ownerReferences", []))
+
+
+def _role(obj: Object) -> str | None:
+    role: str | None = obj["metadata"].get("labels", {}).get(names.LABEL_ROLE)
+    return role
+
+
+def _by_revision(objects: Iterable[Object]) -> dict[str, Object]:
+    return {o["metadata"]["labels"][names.LABEL_REVISION]: o for o in objects}

@@ -1,0 +1,135 @@
+"""Decide what to do about one reranker. Pure: no reads, no writes, no clock, no chance.
+
+The story of a change: the desired revision is brought up beside the active one as a candidate; when every pod of
+it ranks right, Service and ConfigMap move to it together; then what is left of the old one goes. A candidate
+that never gets there changes nothing else.
+"""
+
+import dataclasses
+from typing import Any, Final
+
+from rerank_operator.api import names
+from rerank_operator.controller.values import Key, Object, Observed, Plan, Target
+from rerank_operator.resources.deployment import build_deployment, build_files_config_map
+from rerank_operator.resources.drift import is_drifted
+from rerank_operator.resources.publication import build_publication
+from rerank_operator.resources.revision import EngineImages, build_revision, facts_of
+from rerank_operator.resources.service import build_service
+
+REVISION_HISTORY_LIMIT: Final = 2
+_REPORTED_ONLY: Final = Plan()
+
+
+def make_plan(observed: Observed, images: EngineImages, now: float) -> Plan:
+    """Every step of this round; `now` is in seconds of the clock that the records of verification use."""
+    if observed.reranker is None or observed.conflicts:
+        return _REPORTED_ONLY
+    revisions = dict(observed.revisions)
+    created: list[Object] = []
+    if observed.desired not in revisions:
+        number = max((int(r["revision"]) for r in revisions.values()), default=0) + 1
+        stored = build_revision(observed.spec, observed.resource, observed.desired, images, number)
+        revisions[observed.desired] = stored
+        created.append(stored)
+    workloads = _plan_workloads(observed, revisions)
+    verify, ask_again_at = _plan_verification(observed, revisions, now)
+    return dataclasses.replace(
+        workloads,
+        create=(*created, *workloads.create),
+        verify=verify,
+        publish=_plan_publication(observed, revisions),
+        delete=_plan_deletions(observed),
+        requeue_after=None if ask_again_at is None else max(0.0, ask_again_at - now),
+    )
+
+
+def _plan_workloads(observed: Observed, revisions: dict[str, Object]) -> Plan:
+    """Files and Deployments of the desired and of the active revision."""
+    create: list[Object] = []
+    apply: list[Object] = []
+    for revision in dict.fromkeys((observed.desired, observed.active)):
+        stored = revisions.get(revision or "")
+        if revision is None or stored is None:
+            continue
+        if revision not in observed.files:
+            create.append(build_files_config_map(stored))
+        deployment = build_deployment(stored, observed.wanted_replicas)
+        live = observed.deployments.get(revision)
+        if live is None:
+            create.append(deployment)
+        elif is_drifted(deployment, live):
+            apply.append(deployment)
+    return Plan(create=tuple(create), apply=tuple(apply))
+
+
+def _plan_verification(
+    observed: Observed, revisions: dict[str, Object], now: float
+) -> tuple[tuple[Target, ...], float | None]:
+    """Ready pods that nobody has asked yet, or whose wrong answer is old enough; and the next time to look."""
+    metadata = observed.resource["metadata"]
+    key = Key(metadata["namespace"], metadata["name"])
+    targets: list[Target] = []
+    times: list[float] = []
+    for pod in observed.ready_pods(observed.desired):
+        record = observed.records.get(pod.uid)
+        if record is not None and record.verdict.right:
+            continue
+        if record is not None and record.ask_again_at > now:
+            times.append(record.ask_again_at)
+            continue
+        model = facts_of(revisions[observed.desired]).model
+        targets.append(Target(key, pod.uid, _base_url(pod.ip), model))
+    return tuple(targets), min(times, default=None)
+
+
+def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple[Object, ...]:
+    """Service and ConfigMap, where they do not say what they should.
+
+    While a candidate is on its way both stay as they are: they describe the active revision. Only one that
+    somebody deleted is put back.
+    """
+    desired, active = observed.desired, observed.active
+    serves_desired = observed.is_in_service(desired) or observed.is_verified(desired)
+    revision = desired if serves_desired else active
+    if revision is None or revision not in revisions:
+        return ()
+    if not serves_desired and observed.published is None:
+        return ()  # nothing was ever verified; a Service alone proves nothing
+    service = build_service(observed.spec, observed.resource, revision)
+    publication = build_publication(observed.spec, observed.resource, facts_of(revisions[revision]), revision)
+    wanted = []
+    for ours, live in ((service, observed.service), (publication, _published_as(observed, publication))):
+        if live is None or (serves_desired and is_drifted(ours, live)):
+            wanted.append(ours)
+    return tuple(wanted)
+
+
+def _published_as(observed: Observed, publication: Object) -> Object | None:
+    name = publication["metadata"]["name"]
+    return next((o for o in observed.publications if o["metadata"]["name"] == name), None)
+
+
+def _plan_deletions(observed: Observed) -> tuple[Object, ...]:
+    """Deployments that neither serve nor should, snapshots beyond the history, ConfigMaps of former names."""
+    kept = {observed.desired, observed.active}
+    deployments = [d for revision, d in observed.deployments.items() if revision not in kept]
+    old = sorted(
+        (r for revision, r in observed.revisions.items() if revision not in kept),
+        key=lambda stored: int(stored["revision"]),
+    )
+    surplus = old[: max(0, len(old) - REVISION_HISTORY_LIMIT)]
+    gone = {stored["metadata"]["labels"][names.LABEL_REVISION] for stored in surplus}
+    files = [f for revision, f in observed.files.items() if revision in gone]
+    return (*deployments, *surplus, *files, *_former_publications(observed))
+
+
+def _former_publications(observed: Observed) -> list[Object]:
+    """ConfigMaps under a former `publish.configMapName`, once the new one is there."""
+    spec = observed.spec
+    name = spec.spec.publish.config_map_name or names.publication_name(spec.metadata.name)
+    current: list[Any] = [o for o in observed.publications if o["metadata"]["name"] == name]
+    return [o for o in observed.publications if o not in current] if current else []
+
+
+def _base_url(ip: str) -> str:
+    return f"http://[{ip}]:{names.ENGINE_PORT}" if ":" in ip else f"http://{ip}:{names.ENGINE_PORT}"

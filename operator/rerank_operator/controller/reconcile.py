@@ -1,0 +1,81 @@
+"""The story of one round: observe, plan, apply, verify, publish, report."""
+
+import asyncio
+import dataclasses
+import datetime
+import logging
+from typing import Any, Final
+
+from rerank_operator.api.conditions import Condition, Reason
+from rerank_operator.clients.errors import ClientError, NameConflict, ObjectInvalid
+from rerank_operator.clients.kube import KubeClient
+from rerank_operator.controller.apply import apply
+from rerank_operator.controller.mirror import Mirror
+from rerank_operator.controller.observe import look, observe
+from rerank_operator.controller.plan import make_plan
+from rerank_operator.controller.publish import publish
+from rerank_operator.controller.status import report
+from rerank_operator.controller.values import Key, Object, Observed
+from rerank_operator.controller.verify import Verifier
+from rerank_operator.resources.event import build_event
+from rerank_operator.resources.revision import EngineImages
+
+# A foreign object or a refused one may be corrected without an event that reaches us.
+RETRY_TROUBLE_SECONDS: Final = 30.0
+
+logger = logging.getLogger(__name__)
+
+# Ordinary progress is in the status; an Event is for what a person should notice.
+_NO_EVENT: Final = {Reason.ENGINE_STARTING, Reason.VERIFYING, Reason.PENDING}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Brings one reranker a step nearer to what its spec asks for."""
+
+    kube: KubeClient
+    mirror: Mirror
+    verifier: Verifier
+    images: EngineImages
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One round; returns the seconds after which to look again even if nothing happens, None for never.
+
+        Raises ClientError when the API server did not take a write: try the round again later.
+        """
+        observed = await observe(key, self.mirror, self.verifier.records, self.kube)
+        if observed is None:
+            return None
+        plan = make_plan(observed, self.images, asyncio.get_running_loop().time())
+        trouble: dict[str, Any] = {"conflicts": observed.conflicts}
+        published = False
+        try:
+            await apply(plan, self.kube, self.mirror)
+            self.verifier.start(plan.verify)
+            published = await publish(plan, observed, self.kube, self.mirror)
+        except NameConflict as error:
+            trouble = {"conflicts": (str(error),)}
+        except ObjectInvalid as error:
+            trouble = {"refused": str(error)}
+        await self._report(key, trouble)
+        if any(trouble.values()):
+            return RETRY_TROUBLE_SECONDS
+        # What was switched away from goes in a round of its own, planned from what is then true.
+        return 0.0 if published else plan.requeue_after
+
+    async def _report(self, key: Key, trouble: dict[str, Any]) -> None:
+        observed = look(key, self.mirror, self.verifier.records)
+        if observed is None:
+            return
+        observed = dataclasses.replace(observed, **trouble)
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        changed = await report(observed, now, self.kube, self.mirror)
+        if changed and changed.reason not in _NO_EVENT:
+            await self._post_event(observed, changed, now)
+
+    async def _post_event(self, observed: Observed, ready: Condition, now: str) -> None:
+        event: Object = build_event(observed.resource, ready, now)
+        try:
+            await self.kube.post_event(event)
+        except ClientError as error:  # an Event is a courtesy: the condition says the same
+            logger.warning("an event was not posted", extra={"error": str(error)})

@@ -1,0 +1,1 @@
+"""What the children look like: one builder and one template per kind. Pure: a builder returns, it never writes."""

@@ -1,0 +1,66 @@
+"""Find out whether a live object still says what we say, without writing to it.
+
+Same rules as server-side apply: maps may hold more than ours (defaults, fields of others), lists of named items
+may hold more items, other lists must be equal. Quantities are equal when their amounts are.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+_LIST_KEYS: Final = {
+    "containers": "name",
+    "initContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "imagePullSecrets": "name",
+    "ports": "name",
+    "volumeMounts": "mountPath",
+    "ownerReferences": "uid",
+}
+
+_QUANTITY: Final = re.compile(r"([+-]?[0-9.]+)(?:([eE][+-]?[0-9]+)|(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?)")
+_DECIMAL: Final = {s: Decimal(1000) ** p for p, s in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
+_BINARY: Final = {s: Decimal(1024) ** p for p, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
+
+
+def is_drifted(ours: Any, live: Any, field: str = "") -> bool:
+    """Whether `live` lacks or contradicts anything in `ours`."""
+    if _is_empty(ours):
+        return not _is_empty(live) and not isinstance(ours, Mapping)
+    if isinstance(ours, Mapping):
+        return not isinstance(live, Mapping) or any(is_drifted(v, live.get(k), k) for k, v in ours.items())
+    if isinstance(ours, list):
+        return not isinstance(live, list) or _is_list_drifted(ours, live, field)
+    return bool(ours != live) and not _is_same_quantity(ours, live)
+
+
+def _is_list_drifted(ours: list[Any], live: list[Any], field: str) -> bool:
+    key = _LIST_KEYS.get(field)
+    if key is None or not all(isinstance(item, Mapping) and key in item for item in ours):
+        return len(ours) != len(live) or any(is_drifted(a, b) for a, b in zip(ours, live, strict=True))
+    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+    return any(is_drifted(item, by_key.get(item[key])) for item in ours)
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether the API server may drop the value: empty text, list, map, or null."""
+    return value is None or value in ("", [], {})
+
+
+def _is_same_quantity(ours: Any, live: Any) -> bool:
+    if isinstance(ours, bool) or not isinstance(live, str) or not isinstance(ours, str | int | float):
+        return False
+    ours_amount, live_amount = _amount(str(ours)), _amount(live)
+    return ours_amount is not None and ours_amount == live_amount
+
+
+def _amount(quantity: str) -> Decimal | None:
+    """The number that a Kubernetes quantity means; None for other text."""
+    match = _QUANTITY.fullmatch(quantity)
+    if match is None or match[1].count(".") > 1:
+        return None
+    if match[2]:
+        return Decimal(match[1] + match[2])
+    return Decimal(match[1]) * (_DECIMAL | _BINARY)[match[3] or ""]

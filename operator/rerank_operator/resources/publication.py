@@ -1,0 +1,54 @@
+"""The published ConfigMap."""
+
+from typing import Any, Final
+
+from rerank_operator.api import names
+from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.milvus.publication import Publication, build_data, config_hash
+from rerank_operator.resources.render import owner_reference, render
+from rerank_operator.resources.revision import Facts
+
+TRUNCATE_TO_MODEL_LIMIT: Final = -1
+
+
+def describe(reranker: RerankService, facts: Facts, revision: str) -> Publication:
+    """What is published for a model with these facts.
+
+    Truncation is -1 (the model's own limit) unless the model uses a prompt template, and never above the model's
+    limit: one over-long document would otherwise fail a whole search.
+    """
+    name, namespace, spec = reranker.metadata.name, reranker.metadata.namespace or "default", reranker.spec
+    truncate = spec.milvus.truncate_prompt_tokens
+    if truncate is None and facts.truncation_safe:
+        truncate = TRUNCATE_TO_MODEL_LIMIT
+    if truncate is not None and facts.max_length is not None:
+        truncate = min(truncate, facts.max_length)
+    return Publication(
+        config_map_name=spec.publish.config_map_name or names.publication_name(name),
+        namespace=namespace,
+        function_name=spec.milvus.function_name or name,
+        input_field=spec.milvus.input_field,
+        endpoint=names.endpoint(name, namespace, spec.service.port),
+        model=facts.model,
+        model_revision=facts.model_revision,
+        max_length=facts.max_length,
+        max_client_batch_size=spec.milvus.max_client_batch_size,
+        truncate_prompt_tokens=truncate,
+        revision=revision,
+    )
+
+
+def build_publication(reranker: RerankService, owner: dict[str, Any], facts: Facts, revision: str) -> dict[str, Any]:
+    """The ConfigMap that describes `revision`."""
+    publication = describe(reranker, facts, revision)
+    data = build_data(publication)
+    name = reranker.metadata.name
+    return render(
+        "publication.yaml.j2",
+        name=publication.config_map_name,
+        namespace=publication.namespace,
+        labels={**names.revision_labels(name, revision), names.LABEL_ROLE: names.ROLE_PUBLICATION},
+        annotations={names.ANNOTATION_CONFIG_HASH: config_hash(data)},
+        owner=owner_reference(owner),
+        data=data,
+    )

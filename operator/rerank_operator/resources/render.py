@@ -1,0 +1,43 @@
+"""Render a template into a Kubernetes object.
+
+Every value goes through `tojson`, so that a name such as `no` or `1e3` stays the string it is, and an undefined
+name is an error.
+"""
+
+import functools
+from typing import Any
+
+import jinja2
+import yaml
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("rerank_operator.resources"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML, not HTML; tojson quotes every value
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def render(template: str, /, **values: Any) -> dict[str, Any]:
+    """Render `templates/<template>` and parse it; raises jinja2.UndefinedError for a missing value."""
+    text = _environment().get_template(template).render(**values)
+    parsed: dict[str, Any] = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
+    return parsed
+
+
+def owner_reference(owner: dict[str, Any]) -> dict[str, Any]:
+    """Make the reranker the controller of a child, so that the child goes when the reranker goes."""
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }

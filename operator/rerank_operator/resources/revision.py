@@ -1,0 +1,84 @@
+"""A revision: the immutable, hashed snapshot of everything that shapes a model pod.
+
+The hash is taken from the user's own words (the pod-shaping part of the spec without defaults), not from the
+rendered pod: an operator with newer templates or another default image finds the same hash, and so leaves
+running pods alone. The same spec always is the same revision, which makes the way back instant.
+"""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Final, Self
+
+from rerank_operator.api import names
+from rerank_operator.api.v1alpha1 import AcceleratorType, RerankService, RerankServiceSpec
+from rerank_operator.catalog.models import lookup
+from rerank_operator.engine import command
+from rerank_operator.resources.pod import build_files, build_pod_template
+from rerank_operator.resources.render import owner_reference, render
+
+_SHAPES_THE_POD: Final = {"model", "engine", "accelerator", "resources", "scheduling", "pod_template"}
+_HASH_LENGTH: Final = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EngineImages:
+    """Images for resources that name none."""
+
+    gpu: str
+    cpu: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Facts:
+    """What the publication says about a revision's model."""
+
+    model: str
+    model_revision: str | None
+    max_length: int | None
+    truncation_safe: bool
+
+    @classmethod
+    def of(cls, spec: RerankServiceSpec) -> Self:
+        """Facts of the model that a spec asks for."""
+        return cls(
+            model=spec.model.name,
+            model_revision=spec.model.revision,
+            max_length=command.max_length(spec, lookup(spec.model.name)),
+            truncation_safe=not command.has_prompt_template(spec),
+        )
+
+
+def revision_hash(spec: RerankServiceSpec) -> str:
+    """Eight hex digits that name the revision."""
+    shape = spec.model_dump(
+        mode="json", include=_SHAPES_THE_POD, exclude_none=True, exclude_defaults=True, by_alias=True
+    )
+    text = json.dumps(shape, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
+
+
+def build_revision(
+    reranker: RerankService, owner: dict[str, Any], revision: str, images: EngineImages, number: int
+) -> dict[str, Any]:
+    """The ControllerRevision of `revision`: pod template, mounted files and facts; `number` orders the history."""
+    name, spec = reranker.metadata.name, reranker.spec
+    image = images.cpu if spec.accelerator.type is AcceleratorType.CPU else images.gpu
+    return render(
+        "revision.yaml.j2",
+        name=names.revision_name(name, revision),
+        namespace=reranker.metadata.namespace,
+        labels=names.revision_labels(name, revision),
+        owner=owner_reference(owner),
+        number=number,
+        data={
+            "template": build_pod_template(name, revision, spec, lookup(spec.model.name), image),
+            "files": build_files(),
+            "facts": dataclasses.asdict(Facts.of(spec)),
+        },
+    )
+
+
+def facts_of(stored: dict[str, Any]) -> Facts:
+    """The facts in a ControllerRevision."""
+    return Facts(**stored["data"]["facts"])
