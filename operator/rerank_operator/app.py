@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 import kopf
 
@@ -14,7 +14,6 @@ from rerank_operator.controller import events
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.reconcile import Reconciler
 from rerank_operator.controller.resync import resync
-from rerank_operator.controller.values import Key
 from rerank_operator.controller.verify import Verifier
 from rerank_operator.controller.workers import start_workers
 from rerank_operator.controller.workqueue import WorkQueue
@@ -22,6 +21,9 @@ from rerank_operator.resources.revision import EngineImages
 from rerank_operator.runtime import health
 from rerank_operator.runtime.metrics import Metrics
 from rerank_operator.settings import Settings
+
+if TYPE_CHECKING:
+    from rerank_operator.controller.values import Key
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,9 @@ def run(settings: Settings) -> None:
     log_format = kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.PLAIN
     kopf.configure(debug=settings.log_level == "DEBUG", log_format=log_format)
     logging.getLogger().setLevel(settings.log_level)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # one line per verification request otherwise
+    # One line per watch event and one per verification request otherwise.
+    for noisy in ("kopf.objects", "httpx"):
+        logging.getLogger(noisy).setLevel(max(logging.getLogger().level, logging.WARNING))
     asyncio.run(_Operator(settings).run())
 
 
@@ -59,9 +63,7 @@ class _Operator:
         server = await health.serve(settings.health_port, self._unhealthy, self._metrics.exposition)
         # Created before kopf starts: kopf treats later tasks as its own and waits for them at the end.
         self._tasks = [asyncio.create_task(self._keep_in_sync(kube, verifier), name="resync")]
-        self._tasks += start_workers(
-            settings.workers, self._queue, reconciler.reconcile, self._metrics.observe_round
-        )
+        self._tasks += start_workers(settings.workers, self._queue, reconciler.reconcile, self._metrics.observe_round)
         try:
             await self._watch(verifier)
         finally:

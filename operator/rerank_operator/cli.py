@@ -18,6 +18,7 @@ from rerank_operator.api.crd import build_crd
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.publication import build_publication
+from rerank_operator.resources.render import to_yaml
 from rerank_operator.resources.revision import EngineImages, Facts, build_revision, revision_hash
 from rerank_operator.resources.service import build_service
 from rerank_operator.settings import Settings, SettingsError
@@ -50,7 +51,7 @@ def render(file: File) -> None:
     settings = _settings()
     images = EngineImages(gpu=settings.engine_image, cpu=settings.cpu_engine_image)
     objects = [child for reranker in _read(file) for child in _children(reranker, images)]
-    _print(yaml.safe_dump_all(objects, sort_keys=False, width=110), "yaml")
+    _print(to_yaml(*objects), "yaml")
 
 
 @cli.command()
@@ -66,7 +67,7 @@ def params(file: File) -> None:
 @cli.command(hidden=True)
 def crd() -> None:
     """Print the CustomResourceDefinition."""
-    _print(yaml.safe_dump(build_crd(), sort_keys=False, width=110), "yaml")
+    _print(to_yaml(build_crd()), "yaml")
 
 
 @cli.command()
@@ -111,10 +112,11 @@ def _parse(file: Path, document: dict[str, Any]) -> RerankService:
     if isinstance(document.get("metadata"), dict):
         document["metadata"].setdefault("namespace", "default")
     try:
-        return RerankService.model_validate(document)
+        reranker: RerankService = RerankService.model_validate(document)
     except ValidationError as error:
         lines = [_sentence(detail) for detail in error.errors()]
         _fail(f"{file} cannot be used:\n" + "\n".join(f"  {line}" for line in lines))
+    return reranker
 
 
 def _sentence(detail: Any) -> str:

@@ -211,7 +211,8 @@ def merge_conditions(
     merged: list[dict[str, object]] = []
     for condition in conditions:
         old = known.get(condition.type.value, {})
-        same = old.get("status") == condition.status
+        # The CRD's own default (Pending since 1970) is nobody's observation.
+        same = old.get("status") == condition.status and old.get("reason") != Reason.PENDING.value
         merged.append(
             {
                 "type": condition.type.value,

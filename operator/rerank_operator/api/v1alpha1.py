@@ -82,8 +82,10 @@ class VolumeSource(schema.BaseModel):
     model_config = _strict(
         (
             "!self.path.startsWith('/') && !self.path.matches('(^|/)[.][.](/|$)')",
-            "model.source.volume.path is relative to the root of the volume: "
-            "remove the leading / and any .. (example: models/bge-reranker-v2-m3)",
+            (
+                "model.source.volume.path is relative to the root of the volume: "
+                "remove the leading / and any .. (example: models/bge-reranker-v2-m3)"
+            ),
         )
     )
     claim_name: Name = Field(description="Name of the PersistentVolumeClaim; it is mounted read-only.")
@@ -111,12 +113,14 @@ class Model(schema.BaseModel):
     model_config = _strict(
         (
             "self.name.matches('^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9._-]+)?$')",
-            "model.name must be a Hugging Face id such as BAAI/bge-reranker-v2-m3, or one word for a model on a "
-            "volume (the folder goes into model.source.volume.path)",
+            (
+                "model.name must be a Hugging Face id such as BAAI/bge-reranker-v2-m3, or one word for a model on a "
+                "volume (the folder goes into model.source.volume.path)"
+            ),
         ),
         (
             "!(has(self.revision) && has(self.source) && has(self.source.volume))",
-            "model.revision names a commit of a hub and a volume has none: remove model.revision or model.source.volume",
+            "model.revision names a commit of a hub and a volume has none: remove one of them",
         ),
     )
     name: Annotated[str, Field(min_length=1, max_length=253)] = Field(
@@ -125,7 +129,7 @@ class Model(schema.BaseModel):
     revision: schema.Optional[Annotated[str, Field(min_length=1, max_length=253)]] = Field(
         None, description="Commit, tag or branch of the model. Pin a commit: a branch can change under you."
     )
-    max_length: schema.Optional[schema.conint(ge=16, le=1048576)] = Field(  # type: ignore[valid-type]
+    max_length: schema.Optional[schema.conint(ge=16, le=1048576)] = Field(
         None, description="Tokens per query and document pair (--max-model-len). Default: what the model allows."
     )
     source: schema.Optional[ModelSource] = Field(None, description="Where the model comes from. Default: the hub.")
@@ -200,7 +204,7 @@ class Engine(schema.BaseModel):
     )
     guard: Guard = Field(
         Guard.ENABLED,
-        description="Enabled: a middleware in the engine answers /ready with a real forward pass and drains on shutdown. "
+        description="Enabled: a middleware in vLLM answers /ready with a real forward pass and drains on shutdown. "
         "Disabled: an exec probe and a pause instead, for images whose vLLM cannot load a middleware.",
     )
 
@@ -222,7 +226,7 @@ class Accelerator(schema.BaseModel):
         )
     )
     type: AcceleratorType = Field(AcceleratorType.NVIDIA_GPU, description="Kind of accelerator.")
-    count: schema.Optional[schema.conint(ge=1, le=64)] = Field(  # type: ignore[valid-type]
+    count: schema.Optional[schema.conint(ge=1, le=64)] = Field(
         None, description="GPUs per pod (default 1); more than one shards the model over them."
     )
 
@@ -259,7 +263,7 @@ class ServiceSpec(schema.BaseModel):
     """The Service in front of the model pods."""
 
     model_config = _strict()
-    port: schema.conint(ge=1, le=65535) = Field(  # type: ignore[valid-type]
+    port: schema.conint(ge=1, le=65535) = Field(
         names.ENGINE_PORT, description="Port of the Service, part of the published endpoint."
     )
 
@@ -283,10 +287,10 @@ class Milvus(schema.BaseModel):
     function_name: schema.Optional[Annotated[str, Field(min_length=1, max_length=255)]] = Field(
         None, description="Name of the Milvus function. Default: the name of this resource."
     )
-    max_client_batch_size: schema.conint(le=4096) = Field(  # type: ignore[valid-type]
+    max_client_batch_size: schema.conint(le=4096) = Field(
         256, description="Documents per request. A search with no more candidates than this is one request."
     )
-    truncate_prompt_tokens: schema.Optional[schema.conint(le=1048576)] = Field(  # type: ignore[valid-type]
+    truncate_prompt_tokens: schema.Optional[schema.conint(le=1048576)] = Field(
         None,
         description="Tokens to which a query and document pair is cut. Default: -1 (the model's limit), and nothing "
         "for models with a prompt template, because cutting their prompt makes every score worthless.",
@@ -305,15 +309,17 @@ class RerankServiceSpec(schema.BaseModel):
 
     model_config = _strict(
         (
-            "!has(self.milvus) || !has(self.milvus.truncatePromptTokens) || !has(self.model.maxLength) || "
-            "self.milvus.truncatePromptTokens <= self.model.maxLength",
+            (
+                "!has(self.milvus) || !has(self.milvus.truncatePromptTokens) || !has(self.model.maxLength) || "
+                "self.milvus.truncatePromptTokens <= self.model.maxLength"
+            ),
             "milvus.truncatePromptTokens must not be larger than model.maxLength: vLLM refuses such requests; use -1",
         ),
     )
     model: Model = Field(description="The model to serve.")
     engine: Engine = Field(default_factory=Engine, description="The vLLM server.")
     accelerator: Accelerator = Field(default_factory=Accelerator, description="What the model runs on.")
-    replicas: schema.conint(ge=0, le=1000) = Field(1, description="Number of model pods.")  # type: ignore[valid-type]
+    replicas: schema.conint(ge=0, le=1000) = Field(1, description="Number of model pods.")
     resources: Resources = Field(default_factory=Resources, description="Requests and limits of the engine.")
     scheduling: Scheduling = Field(default_factory=Scheduling, description="Where pods may run.")
     pod_template: schema.Optional[PodTemplate] = Field(None, description="Anything else of a pod.")
@@ -339,7 +345,9 @@ class StatusCondition(schema.BaseModel):
     reason: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="One word; part of the API.")
     message: Annotated[str, Field(max_length=32768)] = Field(description="What was seen, and the remedy.")
     observed_generation: schema.Optional[int] = Field(None, description="Generation that this refers to.")
-    last_transition_time: str = Field(description="When the status last changed.", json_schema_extra={"format": "date-time"})
+    last_transition_time: str = Field(
+        description="When the status last changed.", json_schema_extra={"format": "date-time"}
+    )
 
 
 class RerankServiceStatus(schema.BaseModel):
@@ -385,10 +393,14 @@ class RerankService(
     model_config = ConfigDict(
         json_schema_extra=_rules(
             (
-                f"size(self.metadata.name) <= {names.MAX_NAME_LENGTH} && "
-                "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-                f"metadata.name becomes a Service name: use at most {names.MAX_NAME_LENGTH} lower-case letters, digits "
-                "and dashes, starting with a letter",
+                (
+                    f"size(self.metadata.name) <= {names.MAX_NAME_LENGTH} && "
+                    "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
+                ),
+                (
+                    f"metadata.name becomes a Service name: use at most {names.MAX_NAME_LENGTH} lower-case letters, digits "
+                    "and dashes, starting with a letter"
+                ),
             )
         )
     )

@@ -4,7 +4,6 @@ Objects are plain dicts. The typed models of the kubernetes package would refuse
 do not know, and cost 60 MiB of memory.
 """
 
-import asyncio
 import dataclasses
 import json
 from typing import Any, Final, Self
@@ -151,7 +150,7 @@ class KubeClient:
                 method, url, headers=headers, body=body, _request_timeout=REQUEST_TIMEOUT_SECONDS
             )
             payload = await response.read()
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiUnavailable(f"{what}: {error or type(error).__name__}") from error
         if response.status < 300:  # noqa: PLR2004 - HTTP success
             parsed: dict[str, Any] = json.loads(payload)

@@ -1,4 +1,4 @@
-"""The loop. One stage per module, in this order:
+"""The loop: one stage per module.
 
 events -> workqueue -> observe -> plan -> apply -> verify -> publish -> status; `reconcile` tells the story.
 

@@ -14,7 +14,13 @@ from rerank_operator.controller.values import Object, Pod
 Fault = tuple[Reason, str]
 
 _MAX_WORDS: Final = 400
-_PULL_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+_PULL_REASONS: Final = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "RegistryUnavailable",
+}
 
 # Last words of vLLM (facts of a real 0.32.0), in the order in which they are tried.
 _LAST_WORDS: Final = (
@@ -24,7 +30,9 @@ _LAST_WORDS: Final = (
     (r"is greater than the derived max_model_len", Reason.BAD_ENGINE_ARGUMENT),
 )
 # What differs between two runs that fail alike: log prefixes with process ids, times, addresses.
-_VOLATILE: Final = re.compile(r"\(\w+ pid=\d+\) |^(?:INFO|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] |0x[0-9a-f]+", re.M)
+_VOLATILE: Final = re.compile(
+    r"\(\w+ pid=\d+\) |^(?:INFO|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] |0x[0-9a-f]+", re.MULTILINE
+)
 
 
 def diagnose(pods: Iterable[Pod], deployment: Object | None) -> Fault | None:

@@ -9,11 +9,11 @@ import kopf
 
 from rerank_operator.api import names
 from rerank_operator.controller.mirror import Mirror, owner_key
-from rerank_operator.controller.values import Key
+from rerank_operator.controller.values import Key, Object
 from rerank_operator.controller.workqueue import WorkQueue
 
 SELECTOR: Final = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY}"
-# (group, version, plural, kind)
+# Group, version, plural and kind of each.
 CHILDREN: Final = (
     ("apps", "v1", "deployments", "Deployment"),
     ("apps", "v1", "controllerrevisions", "ControllerRevision"),
@@ -30,7 +30,7 @@ def register(registry: kopf.OperatorRegistry, mirror: Mirror, queue: WorkQueue[K
         _watch(registry, mirror, queue, group, version, plural, kind)
 
 
-def _watch(  # noqa: PLR0913 - the four words that name a kind, and where its events go
+def _watch(
     registry: kopf.OperatorRegistry,
     mirror: Mirror,
     queue: WorkQueue[Key],
@@ -42,8 +42,8 @@ def _watch(  # noqa: PLR0913 - the four words that name a kind, and where its ev
     api_version = f"{group}/{version}" if group else version
 
     @kopf.on.event(group, version, plural, registry=registry, id=plural)
-    async def on_event(event: dict[str, Any], **_: Any) -> None:  # noqa: RUF029 - kopf runs plain functions in threads
-        obj = {"apiVersion": api_version, "kind": kind, **event["object"]}
+    async def on_event(event: kopf.RawEvent, **_: Any) -> None:
+        obj: Object = {"apiVersion": api_version, "kind": kind, **event["object"]}
         changed = mirror.drop(obj) if event["type"] == "DELETED" else mirror.put(obj)
         if changed and (key := owner_key(obj)):
             queue.add(key)

@@ -67,7 +67,7 @@ class Mirror:
         return known is not None
 
     def replace(self, kind: str, objects: Iterable[Object]) -> set[Key]:
-        """Put a complete list of a kind in place of what is known; returns the keys for which that made a difference."""
+        """Put a complete list of a kind in place of what is known; returns the keys that this changed."""
         changed: set[Key] = set()
         listed: set[tuple[Key, str]] = set()
         for obj in objects:
@@ -95,9 +95,9 @@ class Mirror:
         entries = (e for objects in self._objects.values() for (kind, _), e in objects.items() if kind == "Pod")
         return {json.loads(entry.text)["metadata"]["uid"] for entry in entries}
 
-    def keys(self) -> set[Key]:
+    def keys(self) -> list[Key]:
         """Every reranker of which anything is known."""
-        return set(self._objects)
+        return list(self._objects)
 
 
 def owner_key(obj: Object) -> Key | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-import datetime
+import datetime as dt
 import logging
 from typing import Any, Final
 
@@ -68,7 +68,7 @@ class Reconciler:
         if observed is None:
             return
         observed = dataclasses.replace(observed, **trouble)
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         changed = await report(observed, now, self.kube, self.mirror)
         if changed and changed.reason not in _NO_EVENT:
             await self._post_event(observed, changed, now)

@@ -28,5 +28,5 @@ async def resync(kube: KubeClient, mirror: Mirror, queue: WorkQueue[Key], namesp
         for namespace in namespaces or (None,):
             objects += await kube.list(kind, namespace, selector)
         mirror.replace(kind.kind, objects)
-    for key in mirror.keys():
+    for key in mirror.keys():  # noqa: SIM118 - not a dict
         queue.add(key)

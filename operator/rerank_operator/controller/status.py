@@ -143,7 +143,9 @@ def _config_published(observed: Observed) -> Condition:
     seen = f"ConfigMap {name} describes revision {published}"
     if published == observed.desired:
         return Condition(kind, "True", Reason.CONFIG_PUBLISHED, seen)
-    return Condition(kind, "False", Reason.WAITING_FOR_VERIFICATION, f"{seen}, which serves until the candidate ranks right")
+    return Condition(
+        kind, "False", Reason.WAITING_FOR_VERIFICATION, f"{seen}, which serves until the candidate ranks right"
+    )
 
 
 def _is_worth_a_write(before: Object, status: Object) -> bool:

@@ -16,11 +16,11 @@ Reconcile = Callable[[Key], Awaitable[float | None]]
 Observer = Callable[[str, float], None]
 
 
-def start_workers(count: int, queue: WorkQueue[Key], reconcile: Reconcile, observe: Observer) -> list[asyncio.Task[None]]:
+def start_workers(
+    count: int, queue: WorkQueue[Key], reconcile: Reconcile, observe: Observer
+) -> list[asyncio.Task[None]]:
     """Start `count` workers; they run until they are cancelled."""
-    return [
-        asyncio.create_task(_work(queue, reconcile, observe), name=f"worker-{number}") for number in range(count)
-    ]
+    return [asyncio.create_task(_work(queue, reconcile, observe), name=f"worker-{number}") for number in range(count)]
 
 
 async def _work(queue: WorkQueue[Key], reconcile: Reconcile, observe: Observer) -> None:

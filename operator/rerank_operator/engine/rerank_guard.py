@@ -17,8 +17,8 @@ bypassed, and it can do none of the three.
 ``POST /drain?lame=5&timeout=60``
     Lame phase: serve as usual, with ``Connection: close``. Then refuse new requests with 503 until nothing is
     in flight (200) or the time is up (504). It needs the token that the guard writes to
-    RERANK_GUARD_TOKEN_FILE when it starts; everybody else gets 404, loopback included, because port-forwards
-    and service meshes arrive from there. A drain is never undone.
+    RERANK_GUARD_TOKEN_FILE when it starts; everybody else gets vLLM's own 404, loopback included, because
+    port-forwards and service meshes arrive from there. A drain is never undone.
 
 ``python3 -I -S rerank_guard.py drain`` is the preStop hook that calls it.
 
@@ -93,9 +93,7 @@ class Settings(NamedTuple):
         default = cls()
         return cls(
             seconds(EVIDENCE_VARIABLE, environ.get(EVIDENCE_VARIABLE, default.evidence_seconds)),
-            seconds(
-                READY_TIMEOUT_VARIABLE, environ.get(READY_TIMEOUT_VARIABLE, default.ready_timeout_seconds)
-            ),
+            seconds(READY_TIMEOUT_VARIABLE, environ.get(READY_TIMEOUT_VARIABLE, default.ready_timeout_seconds)),
             environ.get(TOKEN_FILE_VARIABLE) or None,
         )
 
@@ -137,7 +135,7 @@ class Guard:
         path, method = scope["path"], scope["method"]
         if path == READY_PATH and method in ("GET", "HEAD"):
             await self._answer_ready(scope, send)
-        elif path == DRAIN_PATH:
+        elif path == DRAIN_PATH and method == "POST" and self._is_ours(scope):
             await self._answer_drain(scope, send)
         elif path in ALWAYS_ANSWERED:
             await self.app(scope, receive, send)
@@ -150,11 +148,7 @@ class Guard:
     async def _let_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.drain.in_flight += 1
         try:
-            if (
-                scope["path"] in RERANK_PATHS
-                and scope["method"] == "POST"
-                and self.readiness.wants_evidence()
-            ):
+            if scope["path"] in RERANK_PATHS and scope["method"] == "POST" and self.readiness.wants_evidence():
                 exchange = Exchange(receive, send)
                 await self.app(scope, exchange.receive, exchange.send)
                 self.readiness.learn(exchange)
@@ -172,11 +166,6 @@ class Guard:
             await reply_error(send, 503, fault)
 
     async def _answer_drain(self, scope: Scope, send: Send) -> None:
-        if scope["method"] != "POST" or not self._is_ours(scope):
-            await reply(
-                send, 404, {"detail": "Not Found"}
-            )  # what vLLM says of any path that it does not have
-            return
         try:
             lame, timeout = drain_arguments(scope["query_string"])
         except ValueError as error:
@@ -184,9 +173,7 @@ class Guard:
             return
         left = await self.drain.run(lame, timeout)
         if left:
-            await reply_error(
-                send, 504, f"{left} requests still in flight {timeout:g} s after the lame phase"
-            )
+            await reply_error(send, 504, f"{left} requests still in flight {timeout:g} s after the lame phase")
         else:
             await reply(send, 200, {"in_flight": 0})
 
@@ -438,8 +425,8 @@ def seconds(name: str, value: str | float) -> float:
 
 
 def excerpt(text: bytes) -> str:
-    """Return the start of an answer, short enough for one line of a log."""
-    return text[:EXCERPT_BYTES].decode("utf-8", "replace")
+    """Return the start of an answer as one line of a log."""
+    return " ".join(text[:EXCERPT_BYTES].decode("utf-8", "replace").split())
 
 
 def write_token(path: str) -> str:
@@ -452,9 +439,7 @@ def write_token(path: str) -> str:
             file.write(token)
         Path(new).replace(path)
     except OSError as error:
-        raise OSError(
-            f"{TOKEN_FILE_VARIABLE}={path!r} cannot be written, mount a volume there: {error}"
-        ) from error
+        raise OSError(f"{TOKEN_FILE_VARIABLE}={path!r} cannot be written, mount a volume there: {error}") from error
     return token
 
 
@@ -469,9 +454,7 @@ def drain_engine(port: int, lame: float, timeout: float, token_file: str) -> tup
         return False, f"not drained: set --token-file or {TOKEN_FILE_VARIABLE} to the file the guard wrote"
     headers = {"authorization": f"Bearer {Path(token_file).read_text(encoding='ascii')}"}
     started = time.monotonic()
-    connection.request(
-        "POST", f"{DRAIN_PATH}?{urlencode({'lame': lame, 'timeout': timeout})}", headers=headers
-    )
+    connection.request("POST", f"{DRAIN_PATH}?{urlencode({'lame': lame, 'timeout': timeout})}", headers=headers)
     response = connection.getresponse()
     answer = excerpt(response.read())
     drained = response.status == HTTPStatus.OK
@@ -495,9 +478,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     drain = commands.add_parser("drain", help="take the engine on this host out of service, then return")
     drain.add_argument("--lame", default=LAME_SECONDS, help="seconds to serve on while clients are sent away")
-    drain.add_argument(
-        "--timeout", default=DRAIN_TIMEOUT_SECONDS, help="seconds to wait for requests in flight"
-    )
+    drain.add_argument("--timeout", default=DRAIN_TIMEOUT_SECONDS, help="seconds to wait for requests in flight")
     drain.add_argument("--port", type=int, default=8000)
     drain.add_argument("--token-file", default=os.environ.get(TOKEN_FILE_VARIABLE, ""))
     parsed = parser.parse_args(arguments)

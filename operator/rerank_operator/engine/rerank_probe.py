@@ -36,10 +36,19 @@ def read_options(arguments: list[str]) -> tuple[int, float]:
         if name not in options or not value:
             raise ValueError(f"unexpected {name!r}")
         options[name] = value
-    port, timeout = int(options["--port"]), float(options["--timeout"])
-    if not (0 < port < 1 << 16 and 0 < timeout < math.inf):
-        raise ValueError(f"port {port} or timeout {timeout:g} out of range")
-    return port, timeout
+    port = number("--port", options["--port"], 1, 65535)
+    return int(port), number("--timeout", options["--timeout"], 0.001, 3600)
+
+
+def number(name: str, text: str, least: float, most: float) -> float:
+    """Return the value of an option; raise ValueError with its name, its value and what it may be."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise ValueError(f"{name}={text!r} is not a number from {least:g} to {most:g}")
+    return value
 
 
 def ask(port: int, timeout: float) -> bytes:
@@ -85,8 +94,8 @@ def results_fault(indexes: list[Any], scores: list[Any]) -> str | None:
 
 
 def excerpt(text: bytes) -> str:
-    """Return the start of an answer, short enough for one line of an event."""
-    return text[:EXCERPT_BYTES].decode("utf-8", "replace")
+    """Return the start of an answer as one line."""
+    return " ".join(text[:EXCERPT_BYTES].decode("utf-8", "replace").split())
 
 
 def main(arguments: list[str]) -> int:

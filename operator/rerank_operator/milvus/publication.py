@@ -93,9 +93,7 @@ def _as_json(value: object) -> str:
 
 def _example(publication: Publication) -> str:
     """Put only DNS names into the program; what a user may spell freely it reads from JSON."""
-    return _example_template().substitute(
-        config_map_name=publication.config_map_name, namespace=publication.namespace
-    )
+    return _example_template().substitute(config_map_name=publication.config_map_name, namespace=publication.namespace)
 
 
 @functools.cache

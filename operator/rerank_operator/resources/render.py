@@ -31,6 +31,25 @@ def render(template: str, /, **values: Any) -> dict[str, Any]:
     return parsed
 
 
+class _ReadableDumper(yaml.SafeDumper):
+    """Block text for several lines, and no anchors: what a person would have written."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is PyYAML's
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_ReadableDumper.add_representer(str, _represent_text)
+
+
+def to_yaml(*objects: dict[str, Any]) -> str:
+    """Objects as YAML documents for people to read."""
+    return yaml.dump_all(objects, Dumper=_ReadableDumper, sort_keys=False, width=110, allow_unicode=True)
+
+
 def owner_reference(owner: dict[str, Any]) -> dict[str, Any]:
     """Make the reranker the controller of a child, so that the child goes when the reranker goes."""
     return {

@@ -1,0 +1,82 @@
+{{/* Name of all objects: the release's name, with the chart's name unless the release says it already. */}}
+{{- define "rerank-operator.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* Labels that select the operator's pod; they can never change. */}}
+{{- define "rerank-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "rerank-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "rerank-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "rerank-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "rerank-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name must name an existing service account when serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* A digest says which bytes run; a tag only which name they had. */}}
+{{- define "rerank-operator.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* Everything that the operator may do, and why. No Secrets: only the kubelet reads them. */}}
+{{- define "rerank-operator.rules" -}}
+# What users ask for.
+- apiGroups: [rerank-operator.io]
+  resources: [rerankservices]
+  verbs: [get, list, watch]
+# Conditions, written by server-side apply.
+- apiGroups: [rerank-operator.io]
+  resources: [rerankservices/status]
+  verbs: [patch]
+# Children name their reranker as owner with blockOwnerDeletion. Clusters with the admission plugin
+# OwnerReferencesPermissionEnforcement (OpenShift) ask for this verb. The operator sets no finalizer.
+- apiGroups: [rerank-operator.io]
+  resources: [rerankservices/finalizers]
+  verbs: [update]
+# One Deployment per revision; retired ones are deleted.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+# Revisions are immutable: created and deleted, never changed.
+- apiGroups: [apps]
+  resources: [controllerrevisions]
+  verbs: [get, list, watch, create, delete]
+# The address that Milvus calls. Only garbage collection deletes it.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, patch]
+# The published params, and the files that run inside model pods.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+# Read only: which pods to verify, and why one does not start.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+# What `kubectl describe rrs` shows.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}

@@ -1,0 +1,25 @@
+/* pause holds namespaces open: it is the first process of every pod sandbox and of the node itself.
+   It reaps orphans and ends on SIGTERM and SIGINT. */
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void end(int number) {
+  (void)number;
+  _exit(0);
+}
+
+static void reap(int number) {
+  (void)number;
+  while (waitpid(-1, NULL, WNOHANG) > 0) {
+  }
+}
+
+int main(void) {
+  signal(SIGINT, end);
+  signal(SIGTERM, end);
+  signal(SIGCHLD, reap);
+  for (;;) {
+    pause();
+  }
+}

@@ -1,0 +1,298 @@
+"""A puppet that stands in for the kubelets of a control plane without nodes.
+
+It watches pods and writes the status that a kubelet would, so that Deployments become available and pods have
+an address. It runs no container: an ``EngineDouble`` at the pod's address answers for it. By default pods are
+on no node; the API server then removes a deleted pod at once. With ``nodes`` it plays those nodes for a real
+scheduler: it acts only on pods that were given a node, and removes a deleted one ``stop_after`` seconds
+later.
+
+Light enough for a thousand pods beside an API server on two cores: one watch, one write per pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import ssl
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import aiohttp
+import yaml
+
+from tests.doubles.pod_status import Behaviour, Pod, becomes_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+CONNECTIONS = 8
+RETRY_SECONDS = 0.1
+LONGEST_EVENT_BYTES = 4 << 20
+BAD_REQUEST = 400
+OVERTAKEN = frozenset({404, 409})
+REFUSED = frozenset({400, 401, 403, 405, 415, 422})
+PATCH_TYPE = {"Content-Type": "application/strategic-merge-patch+json"}
+# The API server taints each new node until its kubelet reports.
+NODE_IS_READY = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
+
+
+class RefusedError(RuntimeError):
+    """The API server will never take what the puppet writes; the message holds its answer."""
+
+
+class Access(NamedTuple):
+    """The API server's address and how to prove who asks."""
+
+    server: str
+    tls: ssl.SSLContext
+
+
+class KubeletPuppet:
+    """Plays the kubelet for the pods that match ``selector``, from ``start()`` until ``stop()``.
+
+    ``behaviour(pod)`` decides what becomes of a pod, None means ready after ``ready_after`` seconds.
+    ``pod_ip`` is the address of every pod, or makes one for each. ``ready_at`` holds by (namespace, name) the
+    time, as of ``time.time()``, at which a pod was written as ready.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path,
+        selector: str = "",
+        *,
+        ready_after: float = 0.2,
+        behaviour: Callable[[Pod], Behaviour | None] = lambda _pod: None,
+        pod_ip: str | Callable[[Pod], str] = "127.0.0.1",
+        nodes: Mapping[str, Mapping[str, str]] | None = None,
+        stop_after: float = 0.0,
+    ) -> None:
+        self._access = read_access(kubeconfig)
+        self._selector = selector
+        self._default = becomes_ready(ready_after)
+        self._behaviour = behaviour
+        self._pod_ip = pod_ip
+        self._nodes = nodes or {}
+        self._stop_after = stop_after
+        self.ready_at: dict[tuple[str, str], float] = {}
+        self._pods: dict[str, Pod] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._listed = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="kubelet-puppet", daemon=True)
+        self._main: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin; return when the pods that exist have been listed. Raise what went wrong before that."""
+        self._thread.start()
+        self._listed.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+
+    def stop(self) -> None:
+        """Leave every pod as it is. Raise what the API server refused meanwhile."""
+        if self._main is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._main.cancel)
+        self._thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def refresh(self) -> None:
+        """Ask ``behaviour`` again about every pod and write the new status."""
+        self._loop.call_soon_threadsafe(self._play_all)
+
+    def _run(self) -> None:
+        self._main = self._loop.create_task(self._serve())
+        try:
+            self._loop.run_until_complete(self._main)
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - start() raises it in the thread that asked
+            self._failure = error
+        finally:
+            self._listed.set()
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS + 1, ssl=self._access.tls)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+        async with aiohttp.ClientSession(
+            self._access.server, connector=connector, timeout=timeout, read_bufsize=LONGEST_EVENT_BYTES
+        ) as self._http:
+            try:
+                for name, resources in self._nodes.items():
+                    await self._add_node(name, resources)
+                await self._follow()
+            finally:
+                for task in self._tasks.values():
+                    task.cancel()
+                await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _follow(self) -> None:
+        """List, then watch, and again from the start whenever the watch breaks off."""
+        while True:
+            try:
+                version = await self._list()
+                self._listed.set()
+                await self._watch(version)
+            except aiohttp.ClientError:
+                if not self._listed.is_set():
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _list(self) -> str:
+        async with self._http.get("/api/v1/pods", params={"labelSelector": self._selector}) as response:
+            response.raise_for_status()
+            pods = await response.json()
+        present = {pod["metadata"]["uid"]: pod for pod in pods["items"]}
+        for uid in set(self._pods) - set(present):
+            self._forget(uid)
+        for pod in present.values():
+            self._meet(pod)
+        return str(pods["metadata"]["resourceVersion"])
+
+    async def _watch(self, version: str) -> None:
+        query = {"labelSelector": self._selector, "resourceVersion": version, "watch": "1"}
+        async with self._http.get("/api/v1/pods", params=query) as response:
+            response.raise_for_status()
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    return
+                if event["type"] == "DELETED":
+                    self._forget(event["object"]["metadata"]["uid"])
+                else:
+                    self._meet(event["object"])
+
+    def _meet(self, pod: Pod) -> None:
+        """Act on a pod that is new, was given a node, or was deleted; ignore what the puppet wrote itself."""
+        known = self._pods.get(pod["metadata"]["uid"])
+        self._pods[pod["metadata"]["uid"]] = pod
+        if known is None or turning_points(known) != turning_points(pod):
+            self._play(pod)
+
+    def _play_all(self) -> None:
+        for pod in self._pods.values():
+            self._play(pod)
+
+    def _play(self, pod: Pod) -> None:
+        bound = "nodeName" in pod["spec"]
+        if self._nodes and not bound:
+            return
+        if "deletionTimestamp" in pod["metadata"]:
+            if bound:
+                self._schedule(pod, self._remove(pod))
+            return
+        self._schedule(pod, self._write(pod, self._behaviour(pod) or self._default))
+
+    def _schedule(self, pod: Pod, coroutine: Coroutine[Any, Any, None]) -> None:
+        uid = pod["metadata"]["uid"]
+        if uid in self._tasks:
+            self._tasks[uid].cancel()
+        self._tasks[uid] = self._loop.create_task(coroutine)
+        self._tasks[uid].add_done_callback(self._note_failure)
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._failure = task.exception()
+
+    def _forget(self, uid: str) -> None:
+        self._pods.pop(uid, None)
+        if task := self._tasks.pop(uid, None):
+            task.cancel()
+
+    async def _write(self, pod: Pod, behaviour: Behaviour) -> None:
+        await asyncio.sleep(behaviour.after)
+        ip = self._pod_ip if isinstance(self._pod_ip, str) else self._pod_ip(pod)
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        status = {"status": behaviour.status(pod, ip, now)}
+        await self._until_accepted("PATCH", f"{pod_path(pod)}/status", status, PATCH_TYPE)
+        key = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        if behaviour.ready:
+            self.ready_at[key] = time.time()
+        else:
+            self.ready_at.pop(key, None)
+
+    async def _remove(self, pod: Pod) -> None:
+        await asyncio.sleep(self._stop_after)
+        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["metadata"]["uid"]}}
+        await self._until_accepted("DELETE", pod_path(pod), body)
+
+    async def _add_node(self, name: str, resources: Mapping[str, str]) -> None:
+        amounts = {"cpu": "64", "memory": "512Gi", "pods": "2000", **resources}
+        status = {"capacity": amounts, "allocatable": amounts, "conditions": [NODE_IS_READY]}
+        node = {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
+        }
+        await self._until_accepted("POST", "/api/v1/nodes", node)
+        merge = {"Content-Type": "application/merge-patch+json"}
+        await self._until_accepted("PATCH", f"/api/v1/nodes/{name}", {"spec": {"taints": None}}, merge)
+        await self._until_accepted("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, merge)
+
+    async def _until_accepted(
+        self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Send a write until the API server has judged it; it may be down or busy, or the object gone."""
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with self._http.request(method, path, json=body, headers=headers) as response:
+                    if response.status < BAD_REQUEST or response.status in OVERTAKEN:
+                        return
+                    if response.status in REFUSED:
+                        raise RefusedError(f"{method} {path}: {response.status} {await response.text()}")
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def turning_points(pod: Pod) -> tuple[bool, bool]:
+    """Return what a kubelet reacts to: whether the pod has a node, and whether it has been deleted."""
+    return "nodeName" in pod["spec"], "deletionTimestamp" in pod["metadata"]
+
+
+def pod_path(pod: Pod) -> str:
+    """Return the path of a pod in the API."""
+    return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+
+
+def read_access(kubeconfig: Path) -> Access:
+    """Return how to reach the cluster of a kubeconfig's current context, with its client certificate."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    context = named(config["contexts"], config["current-context"])["context"]
+    cluster = named(config["clusters"], context["cluster"])["cluster"]
+    user = named(config["users"], context["user"])["user"]
+    authority = pem(cluster, "certificate-authority", kubeconfig)
+    tls = ssl.create_default_context(cadata=authority)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("client-certificate", "client-key")]
+        for file in files:
+            file.touch(mode=0o600)
+            file.write_text(pem(user, file.name, kubeconfig))
+        tls.load_cert_chain(files[0], files[1])
+    return Access(cluster["server"], tls)
+
+
+def named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return the entry of a kubeconfig list that has a name."""
+    return next(entry for entry in entries if entry["name"] == name)
+
+
+def pem(entry: dict[str, Any], field: str, kubeconfig: Path) -> str:
+    """Return a certificate or key, which a kubeconfig holds itself or names as a file beside it."""
+    if data := entry.get(f"{field}-data"):
+        return base64.b64decode(data).decode()
+    return (kubeconfig.parent / str(entry[field])).read_text()
