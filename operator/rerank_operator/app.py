@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import kopf
 

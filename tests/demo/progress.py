@@ -72,6 +72,4 @@ def step(title: str, console: Console) -> Iterator[Step]:
 
 def _line(mark: str, title: str, started: float, outcome: str) -> str:
     seconds = time.monotonic() - started
-    return f"{mark} {escape(title)}  [bold]{seconds:.1f} s[/]" + (
-        f"  [dim]{escape(outcome)}[/]" if outcome else ""
-    )
+    return f"{mark} {escape(title)}  [bold]{seconds:.1f} s[/]" + (f"  [dim]{escape(outcome)}[/]" if outcome else "")

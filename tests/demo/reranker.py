@@ -70,7 +70,5 @@ def readiness(resource: dict[str, Any]) -> Readiness:
     conditions = {condition["type"]: condition for condition in status.get("conditions", [])}
     ready = conditions.get("Ready", {"status": "Unknown", "reason": "Pending", "message": ""})
     if ready["status"] == "True" and ready.get("observedGeneration") != resource["metadata"]["generation"]:
-        return Readiness(
-            "Unknown", "Pending", "The operator has not looked at the changed spec yet.", config_map
-        )
+        return Readiness("Unknown", "Pending", "The operator has not looked at the changed spec yet.", config_map)
     return Readiness(ready["status"], ready["reason"], ready["message"], config_map)

@@ -13,9 +13,7 @@ from typing import Final
 
 TRIPLES: Final = 16
 WORDS: Final = 12
-DESCRIPTION: Final = (
-    f"letter triples hashed into {TRIPLES} numbers (dense), words hashed into {WORDS} numbers (sparse)"
-)
+DESCRIPTION: Final = f"letter triples hashed into {TRIPLES} numbers (dense), words hashed into {WORDS} numbers (sparse)"
 
 
 def dense_vector(text: str) -> list[float]:

@@ -101,9 +101,7 @@ class DocumentSearch:
             )
             return self._as_hits(hits)
 
-        return self._comparison(
-            "vector search", question, search(None), search(self._published.for_question(question))
-        )
+        return self._comparison("vector search", question, search(None), search(self._published.for_question(question)))
 
     def compare_hybrid_search(self, question: str = QUESTION) -> Comparison:
         """Search by both vectors; without the reranker, reciprocal rank fusion merges the two lists."""

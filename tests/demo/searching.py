@@ -20,8 +20,10 @@ def show_params(config_map: str, data: Mapping[str, str], console: Console) -> N
     console.print(Syntax(data["params.json"].strip(), "json", background_color="default"))
 
 
-def show_searches(data: Mapping[str, str], engine: str, console: Console) -> None:
+def show_searches(data: Mapping[str, str], engine: str, model: str, console: Console) -> None:
     """Search without and with the reranker at `engine`, an address without a path that works from here.
+
+    `model` is what is said about the model.
 
     Raises DemoError when the right answer is not on top with the reranker.
     """
@@ -36,7 +38,8 @@ def show_searches(data: Mapping[str, str], engine: str, console: Console) -> Non
             running.outcome = f"{2 * len(shown) + 2 * len(every)} searches"
     lines = (
         f"\nMilvus Lite takes milvus-lite.json: {json.dumps(published.params)}",
-        f"The retriever is weak on purpose: {DESCRIPTION}. It knows nothing of meaning.\n",
+        f"The retriever is weak on purpose: {DESCRIPTION}. It knows nothing of meaning.",
+        f"The reranker is {model}.\n",
     )
     console.print(*lines, sep="\n", highlight=False, soft_wrap=True, markup=False)
     for comparison in shown:

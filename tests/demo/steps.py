@@ -133,9 +133,7 @@ def remove_demo(cluster: Cluster, namespace: str, console: Console) -> bool:
             cluster.kubectl("delete", "persistentvolume", MODEL_VOLUME, "--ignore-not-found", "--wait")
     if kubernetes.is_created_by_demo(cluster.get("namespace", OPERATOR_NAMESPACE)):
         with step("Uninstall the operator", console) as running:
-            cluster.helm(
-                "uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found", "--wait"
-            )
+            cluster.helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found", "--wait")
             cluster.kubectl("delete", "namespace", OPERATOR_NAMESPACE, "--wait")
             _delete_crd(cluster, running)
     return started_cluster
@@ -152,9 +150,7 @@ def _delete_crd(cluster: Cluster, running: Step) -> None:
         names = ", ".join(f"{other['namespace']}/{other['name']}" for other in others)
         running.outcome = f"the CRD stays, because it would take these along: {names}"
         return
-    cluster.kubectl(
-        "delete", "customresourcedefinition", "rerankservices.rerank-operator.io", "--ignore-not-found"
-    )
+    cluster.kubectl("delete", "customresourcedefinition", "rerankservices.rerank-operator.io", "--ignore-not-found")
 
 
 def _as_yaml(manifest: dict[str, Any]) -> str:

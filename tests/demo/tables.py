@@ -11,9 +11,7 @@ SHOWN: Final = 5
 
 def comparison_table(comparison: Comparison) -> Table:
     """Put the first hits without and with the reranker side by side; the right answer is marked."""
-    table = Table(
-        title=f"{comparison.title}: {comparison.question}", title_justify="left", title_style="bold"
-    )
+    table = Table(title=f"{comparison.title}: {comparison.question}", title_justify="left", title_style="bold")
     table.add_column("#", justify="right")
     table.add_column("without the reranker")
     table.add_column("with the reranker")

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cluster.control_plane import ControlPlane
 from tests.contract.generate import CRD_FILE
+from tests.functional.world import World, running_world
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,10 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     control_plane.kubectl("create", "namespace", name)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def world(control_plane: ControlPlane, tmp_path: Path) -> Iterator[World]:
+    """A namespace with a running operator, puppet kubelets and engine doubles."""
+    with running_world(control_plane, tmp_path) as running:
+        yield running

@@ -121,11 +121,19 @@ def test_a_crd_of_somebody_else_is_left_alone(cluster: Cluster) -> None:
     assert CRD in cluster.kubectl("get", "crd", "-o", "name")
 
 
-def test_the_manifest_does_what_the_chart_does(cluster: Cluster) -> None:
+@pytest.fixture
+def installed_by_kubectl(cluster: Cluster) -> Iterator[Cluster]:
     cluster.kubectl("apply", "--server-side", "-f", str(INSTALL_FILE))
-    create_reranker(cluster)
-    assert cluster.allows(OPERATOR, "list", "rerankservices", "-A")
-    cluster.kubectl("delete", "-f", str(INSTALL_FILE), "--wait=false", "--ignore-not-found")
+    yield cluster
+    # All but the namespace, which the other tests use.
+    _, *objects = yaml.safe_load_all(INSTALL_FILE.read_text(encoding="utf-8"))
+    cluster.kubectl("delete", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+
+def test_the_manifest_does_what_the_chart_does(installed_by_kubectl: Cluster) -> None:
+    create_reranker(installed_by_kubectl)
+    assert ["rerankservice.rerank-operator.io/bge"] == rerankers(installed_by_kubectl)
+    assert installed_by_kubectl.allows(OPERATOR, "list", "rerankservices", "-A")
 
 
 def test_an_operator_for_the_cluster_may_work_everywhere_and_read_no_secret(cluster: Cluster) -> None:

@@ -398,7 +398,7 @@ class RerankService(
                     "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')"
                 ),
                 (
-                    f"metadata.name becomes a Service name: use at most {names.MAX_NAME_LENGTH} lower-case letters, digits "
+                    f"metadata.name becomes a Service name: at most {names.MAX_NAME_LENGTH} lower-case letters, digits "
                     "and dashes, starting with a letter"
                 ),
             )
