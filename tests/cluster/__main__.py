@@ -17,6 +17,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.node_servers import NodeServers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -61,12 +62,13 @@ def status() -> None:
             running = "yes" if server.is_running() else "no"
             table.add_row(server.name, str(server.process.pid), running, str(server.log))
         Console(soft_wrap=True).print(table)
-        for name, digest in images.present_images().items():
-            console.print(f"image {name} {digest[:19]}")
     problem = node.problem(place)
-    console.print(problem or "the cluster is healthy")
     if problem:
+        console.print(problem)
         raise typer.Exit(1)
+    for name in images.present_images():
+        console.print(f"image {name}")
+    console.print(f"the cluster is healthy; audit log: {place.audit_log}")
 
 
 @app.command()
@@ -78,13 +80,18 @@ def import_image(archive: Annotated[Path, typer.Argument(exists=True, dir_okay=F
     console.print(f"imported {archive}" if imported else f"the image of {archive} is there already")
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(context_settings=PASSED_ON)
 def kubectl(context: typer.Context) -> None:
     """Run kubectl on the cluster: `kubectl -- get pods --all-namespaces`."""
-    cluster = node.running()
-    if cluster is None:
-        raise ClusterError("no cluster runs: start one with `python -m tests.cluster up`")
-    command = [str(binary("kubectl")), f"--kubeconfig={cluster.kubeconfig}", *context.args]
+    kubeconfig = node.folders().pki / "admin.kubeconfig"
+    command = [str(binary("kubectl")), f"--kubeconfig={kubeconfig}", *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+@app.command(context_settings=PASSED_ON)
+def run(context: typer.Context) -> None:
+    """Run a command in the node's namespaces: `run -- ip route`, `run -- ctr -n k8s.io containers ls`."""
+    command = namespaces.enter_command(node.running_init(), context.args)
     raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 

@@ -94,7 +94,6 @@ PROGRAMS = (
         usual_seconds=50,
     ),
 )
-CONTROL_PLANE_PROGRAMS = ("kubernetes", "etcd")
 
 
 def program(name: str) -> Program:
@@ -114,9 +113,7 @@ def binary(name: str) -> Path:
     found = program(name)
     path = found.path().with_name(name)
     if not path.exists():
-        raise MissingBinaryError(
-            f"{path} is not built yet: run `python -m tests.cluster binaries {found.name}`"
-        )
+        raise MissingBinaryError(f"{path} is not built yet: run `python -m tests.cluster binaries {found.name}`")
     return path
 
 

@@ -32,11 +32,6 @@ def create() -> None:
             (hierarchy / "cgroup.subtree_control").write_text(enabled)
 
 
-def processes() -> list[int]:
-    """Return the processes that are in the node's groups, that is in its containers."""
-    return sorted({int(line) for path in _groups() for line in _lines(path / "cgroup.procs")})
-
-
 def remove() -> None:
     """Remove the groups; the kernel may need a moment to let go of them after the last process."""
     deadline = time.monotonic() + _REMOVE_SECONDS
@@ -59,10 +54,3 @@ def leftovers() -> list[str]:
 def _groups() -> list[Path]:
     roots = [hierarchy / CGROUP for hierarchy in hierarchies()]
     return [Path(folder) for root in roots for folder, _, _ in os.walk(root)]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text().split()
-    except OSError:
-        return []

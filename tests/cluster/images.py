@@ -45,7 +45,8 @@ def import_archive(archive: Path) -> bool:
 def present_images() -> dict[str, str]:
     """Return name and digest of each image that is complete and unpacked."""
     lines = map(_CHECKED_LINE.match, ctr("images", "check").splitlines())
-    return {line["name"]: line["digest"] for line in lines if line}
+    # The kubelet's side lists each image once more under its digest.
+    return {line["name"]: line["digest"] for line in lines if line and "/" in line["name"]}
 
 
 def import_own_images() -> None:

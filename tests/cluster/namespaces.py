@@ -134,9 +134,7 @@ def leftovers(state: Path) -> list[str]:
     found = [f"process {pid}, the node's init" for pid, folder in holders().items() if folder == str(state)]
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [line.split()[4] for line in mounts]
-    found += [f"mount at {point}" for point in points if point.startswith(f"{state}/")]
-    found += [f"network namespace {path}" for path in Path("/run/netns").glob("cni-*")]
-    return found
+    return found + [f"mount at {point}" for point in points if point.startswith(f"{state}/")]
 
 
 def _is_init(pid: int) -> bool:

@@ -75,9 +75,7 @@ def check_ranges_are_free() -> None:
 def conflicting_routes(routes: Iterable[Route]) -> list[str]:
     """Return the targets of the routes that overlap the cluster's ranges and are not its own."""
     return [
-        route["dst"]
-        for route in routes
-        if route["dst"] != "default" and not _is_own(route) and _overlaps(route["dst"])
+        route["dst"] for route in routes if route["dst"] != "default" and not _is_own(route) and _overlaps(route["dst"])
     ]
 
 

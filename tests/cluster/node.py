@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import ssl
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,11 +23,12 @@ from tests.cluster.node_config import NodeFolders
 from tests.cluster.node_servers import NodeServers, fingerprint
 from tests.cluster.pki import Certificate
 from tests.cluster.processes import wait_until
-from tests.cluster.readiness import what_is_missing
+from tests.cluster.readiness import checks
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 # A pod that was killed is back within seconds; a cluster that needs longer is made anew.
 _HEALING_SECONDS = 20.0
+_START_SECONDS = 120.0
 
 Report = Callable[[str], None]
 """Takes a line about what goes on."""
@@ -54,7 +56,7 @@ class Node:
 
     def restart(self, server: str) -> None:
         """Kill one server, such as "kubelet", and start it again."""
-        NodeServers(self.folders, _running_init(self.folders)).restart(server)
+        NodeServers(self.folders, running_init(self.folders)).restart(server)
 
     def set_unhealthy_gpus(self, *ids: str) -> None:
         """Let the node report these GPUs ("fake-0", "fake-1") as unhealthy, and all others as healthy."""
@@ -65,7 +67,7 @@ class Node:
 
         Raises ClusterError with its error output.
         """
-        return namespaces.run_inside(_running_init(self.folders), command)
+        return namespaces.run_inside(running_init(self.folders), command)
 
 
 def folders() -> NodeFolders:
@@ -79,7 +81,7 @@ def up(checkout: Path = CHECKOUT, report: Report = print) -> Node:
     Raises ClusterError when something that it needs is missing, StartError when a server fails.
     """
     _check_prerequisites()
-    with _lock():
+    with _lock(report):
         place = folders()
         if _is_reusable(place, report):
             report("the running cluster is healthy and stays")
@@ -98,7 +100,7 @@ def down(report: Report = print) -> None:
     Raises LeftoverError when something is still there afterwards.
     """
     _check_root()
-    with _lock():
+    with _lock(report):
         place = folders()
         _take_down(place)
         report(f"the cluster is down; logs are in {place.logs}, imported images in {place.image_store}")
@@ -112,6 +114,17 @@ def running(checkout: Path = CHECKOUT) -> Node | None:
     return Node(checkout / ".cluster" / "kubeconfig", place)
 
 
+def running_init(place: NodeFolders | None = None) -> int:
+    """Return the process id of the running cluster's init.
+
+    Raises ClusterError when no cluster runs.
+    """
+    init = namespaces.init_pid((place or folders()).state)
+    if init is None:
+        raise ClusterError("no cluster runs: start one with `python -m tests.cluster up`")
+    return init
+
+
 def problem(place: NodeFolders) -> str:
     """Return, in words, what is wrong with the cluster right now; an empty text when it is healthy."""
     init = namespaces.init_pid(place.state)
@@ -120,8 +133,8 @@ def problem(place: NodeFolders) -> str:
     dead = NodeServers(place, init).dead()
     if dead:
         return f"{', '.join(dead)} ended"
-    lacking = what_is_missing(_admin_tls(place))
-    return f"not so: {lacking}" if lacking else ""
+    lacking = [what for what, holds in checks(_admin_tls(place)).items() if not holds()]
+    return f"it is not so that {lacking[0]}" if lacking else ""
 
 
 def _is_reusable(place: NodeFolders, report: Report) -> bool:
@@ -138,7 +151,7 @@ def _is_reusable(place: NodeFolders, report: Report) -> bool:
         return False
     place.unhealthy_gpus.write_text("")
     try:
-        _wait_until_usable(place, servers, _HEALING_SECONDS)
+        _wait_until_usable(place, servers, _HEALING_SECONDS, lambda _: None)
     except StartError as error:
         report(f"the running cluster does not recover: making it anew\n{error}")
         return False
@@ -146,6 +159,11 @@ def _is_reusable(place: NodeFolders, report: Report) -> bool:
 
 
 def _start(place: NodeFolders, report: Report) -> None:
+    began = time.monotonic()
+
+    def done(what: str) -> None:
+        report(f"{time.monotonic() - began:5.1f} s  {what}")
+
     network.check_ranges_are_free()
     shutil.rmtree(place.state, ignore_errors=True)
     place.logs.mkdir(parents=True, mode=0o700)
@@ -157,29 +175,14 @@ def _start(place: NodeFolders, report: Report) -> None:
         namespaces.run_inside(init, command)
     cgroups.create()
     servers = NodeServers(place, init)
-    servers.start_all(report)
-    _wait_until_usable(place, servers, 120.0, report)
+    servers.start_all(done)
+    _wait_until_usable(place, servers, _START_SECONDS, done)
 
 
-def _wait_until_usable(
-    place: NodeFolders, servers: NodeServers, seconds: float, report: Report | None = None
-) -> None:
-    """Wait for one thing after the other, so that an error names the one that did not come."""
-    tls = _admin_tls(place)
-    seen = ""
-
-    def is_usable() -> bool:
-        nonlocal seen
-        lacking = what_is_missing(tls)
-        if report and seen and lacking != seen:
-            report(seen)
-        seen = lacking
-        return not lacking
-
-    try:
-        wait_until(is_usable, "the cluster can be used", seconds=seconds, needed=servers.running())
-    except StartError as error:
-        raise StartError(f"{seen or 'the cluster can be used'}: {error}") from error
+def _wait_until_usable(place: NodeFolders, servers: NodeServers, seconds: float, report: Report) -> None:
+    for what, holds in checks(_admin_tls(place)).items():
+        wait_until(holds, what, seconds=seconds, needed=servers.running())
+        report(what)
 
 
 def _take_down(place: NodeFolders) -> None:
@@ -195,13 +198,6 @@ def _take_down(place: NodeFolders) -> None:
         )
     for secret in (place.pki, place.state / "etcd", place.state / "kubelet"):
         shutil.rmtree(secret, ignore_errors=True)
-
-
-def _running_init(place: NodeFolders) -> int:
-    init = namespaces.init_pid(place.state)
-    if init is None:
-        raise ClusterError("no cluster runs: start one with `python -m tests.cluster up`")
-    return init
 
 
 def _admin_tls(place: NodeFolders) -> ssl.SSLContext:
@@ -229,8 +225,12 @@ def _check_root() -> None:
 
 
 @contextmanager
-def _lock() -> Iterator[None]:
+def _lock(report: Report) -> Iterator[None]:
     """Let one `up` or `down` happen at a time; the others wait."""
     with (cache_dir() / "cluster.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report("waiting for another `up` or `down` to end")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -79,10 +79,7 @@ def rendered_files(folders: NodeFolders) -> dict[str, str]:
         "pki": str(folders.pki),
         "pod_range": network.POD_RANGE,
     }
-    files = {
-        target: Template((_TEMPLATES / name).read_text()).substitute(values)
-        for name, target in _RENDERED.items()
-    }
+    files = {target: Template((_TEMPLATES / name).read_text()).substitute(values) for name, target in _RENDERED.items()}
     return files | {"resolv.conf": ""}
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,16 +36,11 @@ class NodeServers:
     folders: NodeFolders
     init: int
 
-    def start_all(self, report: Callable[[str], None]) -> None:
+    def start_all(self, done: Callable[[str], None]) -> None:
         """Start every server and the cluster's own pods, each as soon as what it needs is there.
 
         Raises StartError with the end of the log of the server that failed.
         """
-        began = time.monotonic()
-
-        def done(what: str) -> None:
-            report(f"{time.monotonic() - began:5.1f} s  {what}")
-
         tls = tls_context(*_create_identities(self.folders.pki))
         _write_files(self.folders)
         self._write(Record(fingerprint=fingerprint(self.folders)))

@@ -68,9 +68,7 @@ def read_archive(archive: Path) -> ArchivedImage:
         with tarfile.open(archive) as tar:
             index = json.load(tar.extractfile("index.json") or io.BytesIO())
     except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-        raise ClusterError(
-            f"{archive} is not an OCI image archive ({error}): write it with oci-archive:"
-        ) from error
+        raise ClusterError(f"{archive} is not an OCI image archive ({error}): write it with oci-archive:") from error
     entries = index["manifests"]
     names = [_full_name(entry) for entry in entries]
     if len(entries) != 1 or "/" not in names[0]:

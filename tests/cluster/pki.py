@@ -91,9 +91,7 @@ class Authority:
         signed_by = ("-CA", str(self._own.certificate), "-CAkey", str(self._own.key))
         return self._request(name, subject, "basicConstraints=CA:FALSE", *extensions, signed_by=signed_by)
 
-    def _request(
-        self, name: str, subject: str, *extensions: str, signed_by: Sequence[str] = ()
-    ) -> Certificate:
+    def _request(self, name: str, subject: str, *extensions: str, signed_by: Sequence[str] = ()) -> Certificate:
         made = Certificate(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         command = ["openssl", "req", "-x509", "-config", str(self._config), "-days", _DAYS]
         command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject]

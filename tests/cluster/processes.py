@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
@@ -57,7 +58,8 @@ class ProcessId(BaseModel, frozen=True):
     def kill(self) -> None:
         """End the process at once."""
         if self.is_running():
-            os.kill(self.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def children(self) -> list["ProcessId"]:
         """Return the processes that this one started."""
@@ -145,14 +147,6 @@ def spawn_detached(name: str, command: Sequence[str], log: Path) -> Detached:
     # Popen would complain that its process was never waited for.
     pid = os.posix_spawn(program, list(command), os.environ, file_actions=actions, setsid=True)
     return Detached(name, ProcessId.of(pid), log)
-
-
-def reap(pid: int) -> None:
-    """Forget an ended process, if it was started by this one."""
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
 
 
 def _start_and_state(pid: int) -> tuple[str, str]:

@@ -4,6 +4,7 @@ import os
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from tests.cluster import network
@@ -14,18 +15,14 @@ _DNS_SECONDS = 0.3
 _ADDRESS_RECORD, _INTERNET = 1, 1
 
 
-def what_is_missing(tls: ssl.SSLContext) -> str:
-    """Return, in words, the first thing that is not as it must be; an empty text when all is well."""
-    if get(f"{URL}/readyz", tls) is None:
-        return "the API server is ready"
-    node = get_object(f"{URL}/api/v1/nodes/{network.NODE_NAME}", tls)
-    if node is None or not _is_true(node, "Ready"):
-        return "the node is Ready"
-    if node["status"]["allocatable"].get("nvidia.com/gpu") != str(GPU_COUNT):
-        return f"the node offers {GPU_COUNT} GPUs"
-    if not resolves("kubernetes.default.svc.cluster.local", network.DNS_ADDRESS):
-        return "cluster DNS answers"
-    return ""
+def checks(tls: ssl.SSLContext) -> dict[str, Callable[[], bool]]:
+    """Return what must be so, in the order in which it comes about when a cluster starts."""
+    return {
+        "the API server is ready": lambda: get(f"{URL}/readyz", tls) is not None,
+        "the node is Ready": lambda: _is_ready(_node_status(tls)),
+        f"the node offers {GPU_COUNT} GPUs": lambda: _gpus(_node_status(tls)) == str(GPU_COUNT),
+        "cluster DNS answers": lambda: resolves("kubernetes.default.svc.cluster.local", network.DNS_ADDRESS),
+    }
 
 
 def resolves(name: str, server: str) -> bool:
@@ -46,6 +43,15 @@ def resolves(name: str, server: str) -> bool:
     return answer[:2] == number and flags & 0x000F == 0 and answers > 0
 
 
-def _is_true(thing: dict[str, Any], kind: str) -> bool:
-    conditions = thing.get("status", {}).get("conditions", [])
-    return any(condition["type"] == kind and condition["status"] == "True" for condition in conditions)
+def _node_status(tls: ssl.SSLContext) -> dict[str, Any]:
+    found = get_object(f"{URL}/api/v1/nodes/{network.NODE_NAME}", tls) or {}
+    return dict(found.get("status", {}))
+
+
+def _is_ready(status: dict[str, Any]) -> bool:
+    conditions = status.get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _gpus(status: dict[str, Any]) -> str | None:
+    return dict(status.get("allocatable", {})).get("nvidia.com/gpu")

@@ -1,5 +1,6 @@
 """Render the Helm chart with the real Helm."""
 
+import functools
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,8 @@ def helm(*arguments: str) -> str:
     return done.stdout
 
 
-def template(settings: Sequence[str] = (), chart: Path = CHART) -> str:
+@functools.cache
+def template(settings: tuple[str, ...] = (), chart: Path = CHART) -> str:
     """Return the rendered chart as text; `settings` are arguments of `--set`."""
     flags = [argument for setting in settings for argument in ("--set", setting)]
     return helm("template", RELEASE, str(chart), "--namespace", NAMESPACE, *flags)

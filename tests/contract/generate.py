@@ -13,8 +13,9 @@ import typer
 import yaml
 
 from rerank_operator.api.crd import build_crd
-from tests.cluster.errors import MissingBinaryError
-from tests.contract.chart import CHART, NAMESPACE, ROOT, template
+from tests.cluster.errors import ClusterError
+from tests.cluster.progress import build_missing
+from tests.contract.chart import CHART, NAMESPACE, ROOT, ChartError, template
 from tests.contract.chart_values import build_table, read_values
 
 CRD_NAME = "rerankservices.rerank-operator.io.yaml"
@@ -56,9 +57,7 @@ def build_copies() -> dict[Path, str]:
 
 def stale(copies: dict[Path, str]) -> list[Path]:
     """Return the files that hold something else, or are missing."""
-    return [
-        path for path, text in copies.items() if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
+    return [path for path, text in copies.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
 
 
 def main(
@@ -66,8 +65,9 @@ def main(
 ) -> None:
     """Write every generated file, or with --check name those that are stale."""
     try:
+        build_missing(["helm"])
         copies = build_copies()
-    except MissingBinaryError as error:
+    except (ClusterError, ChartError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
     outdated = stale(copies)

@@ -11,7 +11,7 @@ from tests.contract.chart_values import Value, build_table, read_values, uncomme
 
 VALUES_FILE = CHART / "values.yaml"
 VALUES = read_values(VALUES_FILE)
-SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 SETTINGS_SCHEMA = Settings.model_json_schema()["properties"]
 # Set by Helm for charts that are a dependency of another one.
 NOT_OURS = {"global"}
@@ -20,8 +20,8 @@ every_value = pytest.mark.parametrize("value", VALUES, ids=lambda value: value.n
 
 
 def resolve(schema: dict[str, Any]) -> dict[str, Any]:
-    reference = schema.get("$ref", "")
-    return SCHEMA["definitions"][reference.removeprefix("#/definitions/")] if reference else schema
+    definitions: dict[str, dict[str, Any]] = SCHEMA["definitions"]
+    return definitions[schema["$ref"].removeprefix("#/definitions/")] if "$ref" in schema else schema
 
 
 def schema_of(path: tuple[str, ...]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def test_a_wrong_value_is_named_before_anything_reaches_the_cluster(setting: str
 def test_values_are_read_with_their_path_default_and_whole_comment(tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(
-        "# No value.\n\nimage:\n  # -- The tag; empty for\n  # the newest.\n  tag: \"\"\n# -- Limits.\nresources:\n"
+        '# No value.\n\nimage:\n  # -- The tag; empty for\n  # the newest.\n  tag: ""\n# -- Limits.\nresources:\n'
         "  limits: {cpu: 1}\n  more: 2\nbare: 1\n"
     )
     tag = Value(("image", "tag"), "", "The tag; empty for the newest.")

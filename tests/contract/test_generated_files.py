@@ -11,7 +11,9 @@ from tests.contract.chart import render
 
 
 @pytest.mark.parametrize(
-    "file", [generate.CRD_FILE, generate.CHART_CRD_FILE, generate.INSTALL_FILE, generate.CHART_README], ids=lambda f: f.name
+    "file",
+    [generate.CRD_FILE, generate.CHART_CRD_FILE, generate.INSTALL_FILE, generate.CHART_README],
+    ids=lambda f: f.name,
 )
 def test_a_generated_file_is_what_make_generate_would_write(file: Path) -> None:
     assert generate.build_copies()[file] == file.read_text(encoding="utf-8"), "run `make generate`"

@@ -1,6 +1,7 @@
 """What the operator may do, and what people may do with rerankers."""
 
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_every_kind_that_the_client_touches_has_a_right() -> None:
 def test_every_rule_says_why() -> None:
     template = (CHART / "templates" / "_helpers.tpl").read_text(encoding="utf-8")
     lines = template.partition('define "rerank-operator.rules"')[2].splitlines()
-    before_rules = [above for above, line in zip(lines, lines[1:], strict=False) if line.startswith("- apiGroups")]
+    before_rules = [above for above, line in pairwise(lines) if line.startswith("- apiGroups")]
     assert len(RIGHTS) == len(before_rules)
     assert all(line.startswith("# ") for line in before_rules)
 

@@ -54,6 +54,7 @@ def rules_of_the_crd() -> Iterator[tuple[str, str]]:
 
 RULES = dict(rules_of_the_crd())
 
+
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_of_the_crd_has_an_invalid_sample(rule: str) -> None:
     message = RULES[rule]

@@ -64,12 +64,14 @@ def create_reranker(cluster: Cluster, reranker: Reranker, models: Path | None, c
         running.show(_as_yaml(reranker.manifest))
 
 
-def wait_until_ready(cluster: Cluster, reranker: Reranker, console: Console) -> dict[str, Any]:
+def wait_until_ready(
+    cluster: Cluster, reranker: Reranker, console: Console, seconds: float = READY_SECONDS
+) -> dict[str, Any]:
     """Show each change of the resource until its Ready condition is True; return the resource.
 
     Raises DemoError with the condition's message when it is not Ready in time.
     """
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + seconds
     shown: tuple[str, ...] = ()
     with step(f"Wait until {reranker.name} is verified and published", console) as running:
         running.show(_row("SECONDS", "NAME", "READY", "REASON", "CONFIG"))
@@ -86,9 +88,7 @@ def wait_until_ready(cluster: Cluster, reranker: Reranker, console: Console) -> 
             if ready.is_ready:
                 return found
             if time.monotonic() > deadline:
-                raise DemoError(
-                    f"{reranker.name} is not Ready after {READY_SECONDS:.0f} s: {ready.reason}: {ready.message}"
-                )
+                raise DemoError(f"{reranker.name} is not Ready after {seconds:.0f} s: {ready.reason}: {ready.message}")
             running.say(ready.message)
             time.sleep(POLL_SECONDS)
 

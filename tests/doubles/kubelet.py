@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CONNECTIONS = 8
 RETRY_SECONDS = 0.1
+GOODBYE_SECONDS = 0.25
 LONGEST_EVENT_BYTES = 4 << 20
 BAD_REQUEST = 400
 OVERTAKEN = frozenset({404, 409})
@@ -56,6 +57,7 @@ class Access(NamedTuple):
 class KubeletPuppet:
     """Plays the kubelet for the pods that match ``selector``, from ``start()`` until ``stop()``.
 
+    ``namespace`` None means every namespace; one puppet per namespace keeps tests apart.
     ``behaviour(pod)`` decides what becomes of a pod, None means ready after ``ready_after`` seconds.
     ``pod_ip`` is the address of every pod, or makes one for each. ``ready_at`` holds by (namespace, name) the
     time, as of ``time.time()``, at which a pod was written as ready.
@@ -66,6 +68,7 @@ class KubeletPuppet:
         kubeconfig: Path,
         selector: str = "",
         *,
+        namespace: str | None = None,
         ready_after: float = 0.2,
         behaviour: Callable[[Pod], Behaviour | None] = lambda _pod: None,
         pod_ip: str | Callable[[Pod], str] = "127.0.0.1",
@@ -74,6 +77,7 @@ class KubeletPuppet:
     ) -> None:
         self._access = read_access(kubeconfig)
         self._selector = selector
+        self._path = f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
         self._default = becomes_ready(ready_after)
         self._behaviour = behaviour
         self._pod_ip = pod_ip
@@ -111,6 +115,11 @@ class KubeletPuppet:
         if self._failure is not None:
             raise self._failure
 
+    @property
+    def failed(self) -> bool:
+        """Whether ``stop()`` will raise."""
+        return self._failure is not None
+
     def refresh(self) -> None:
         """Ask ``behaviour`` again about every pod and write the new status."""
         self._loop.call_soon_threadsafe(self._play_all)
@@ -125,6 +134,8 @@ class KubeletPuppet:
             self._failure = error
         finally:
             self._listed.set()
+            # TLS connections say goodbye in the background; a closed loop would cut them off.
+            self._loop.run_until_complete(asyncio.sleep(GOODBYE_SECONDS))
             self._loop.close()
 
     async def _serve(self) -> None:
@@ -155,7 +166,7 @@ class KubeletPuppet:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _list(self) -> str:
-        async with self._http.get("/api/v1/pods", params={"labelSelector": self._selector}) as response:
+        async with self._http.get(self._path, params={"labelSelector": self._selector}) as response:
             response.raise_for_status()
             pods = await response.json()
         present = {pod["metadata"]["uid"]: pod for pod in pods["items"]}
@@ -167,7 +178,7 @@ class KubeletPuppet:
 
     async def _watch(self, version: str) -> None:
         query = {"labelSelector": self._selector, "resourceVersion": version, "watch": "1"}
-        async with self._http.get("/api/v1/pods", params=query) as response:
+        async with self._http.get(self._path, params=query) as response:
             response.raise_for_status()
             async for line in response.content:
                 event = json.loads(line)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 Pod = dict[str, Any]
 Status = dict[str, Any]
 NOT_READY = "ContainersNotReady"
+NO_GPU_LEFT = (
+    "0/1 nodes are available: 1 Insufficient nvidia.com/gpu. no new claims to deallocate, "
+    "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,9 +67,7 @@ def crash_loop(
     return Behaviour(after, lambda pod, ip, now: crashing(pod, ip, now, last, restarts))
 
 
-def unschedulable(
-    message: str = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", after: float = 0.2
-) -> Behaviour:
+def unschedulable(message: str = NO_GPU_LEFT, after: float = 0.2) -> Behaviour:
     """Fit on no node, as the scheduler says it."""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
 

@@ -138,9 +138,7 @@ def test_the_double_refuses_what_is_no_request_like_the_real_engine(
     assert (real.status_code, shape(real)) == (played.status_code, shape(played))
 
 
-def test_the_double_has_the_metrics_that_are_read_from_the_real_engine(
-    engine: Engine, double: EngineDouble
-) -> None:
+def test_the_double_has_the_metrics_that_are_read_from_the_real_engine(engine: Engine, double: EngineDouble) -> None:
     real, played = (series(httpx.get(f"{url}/metrics").text) for url in (engine.server.url, double.url))
     assert set() == played - real
 

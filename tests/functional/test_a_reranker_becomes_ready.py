@@ -29,7 +29,9 @@ def test_kubectl_get_shows_what_a_person_looks_for(world: World) -> None:
 
     header, row = world.kubectl("get", "rrs").splitlines()
     assert ["NAME", "READY", "REASON", "MODEL", "ENDPOINT", "CONFIG", "AGE"] == header.split()
-    assert ["bge", "True", "Ready", "model-a", f"http://bge.{world.namespace}.svc:8000", "bge-milvus"] == row.split()[:-1]
+    assert ["bge", "True", "Ready", "model-a", f"http://bge.{world.namespace}.svc:8000", "bge-milvus"] == row.split()[
+        :-1
+    ]
 
 
 def test_nothing_is_published_and_no_service_exists_before_the_pod_is_ready(world: World) -> None:

@@ -121,19 +121,6 @@ def test_what_users_leave_out_stays_out_of_the_stored_spec(control_plane: Contro
     assert {"model": model, "replicas": 1, "suspend": False} == stored
 
 
-def test_no_word_of_the_spec_needs_quotes_in_yaml(control_plane: ControlPlane, namespace: str) -> None:
-    text = """
-        apiVersion: rerank-operator.io/v1alpha1
-        kind: RerankService
-        metadata: {name: words}
-        spec:
-          model: {name: BAAI/bge-reranker-v2-m3}
-          engine: {guard: Disabled, imagePullPolicy: Never, dtype: float16}
-          accelerator: {type: CPU}
-    """
-    control_plane.kubectl("create", "-n", namespace, "-f", "-", stdin=text)
-
-
 def test_kubectl_explain_describes_a_field(control_plane: ControlPlane) -> None:
     explained = control_plane.kubectl("explain", "rrs.spec.model.revision")
     assert "Pin a commit" in explained

@@ -152,10 +152,16 @@ def test_an_operator_for_one_namespace_may_do_nothing_elsewhere(cluster: Cluster
         assert not cluster.allows(OPERATOR, "create", "configmaps", *elsewhere)
 
 
+def test_an_administrator_of_one_namespace_can_install_what_is_left(cluster: Cluster) -> None:
+    cluster.kubectl("create", "rolebinding", "admin", "--clusterrole=admin", "--user=jane", "-n", NAMESPACE)
+    left_to_others = ["crds.install=false", "rbac.create=false", "rbac.aggregateToDefaultRoles=false"]
+    settings = ["watchNamespaces={search}", *left_to_others]
+    cluster.install("--kube-as-user=jane", *(f"--set={setting}" for setting in settings))
+    assert "rerank-operator" in cluster.kubectl("get", "deployments", "-n", NAMESPACE, "-o", "name")
+
+
 @pytest.mark.parametrize(("role", "may_create"), [("view", False), ("edit", True), ("admin", True)])
-def test_people_may_use_rerankers_as_they_may_use_deployments(
-    cluster: Cluster, role: str, *, may_create: bool
-) -> None:
+def test_people_may_use_rerankers_as_they_may_use_deployments(cluster: Cluster, role: str, *, may_create: bool) -> None:
     cluster.install()
     cluster.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={role}er", "-n", "search")
     read = ("list", "rerankservices", "-n", "search")

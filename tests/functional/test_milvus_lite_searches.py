@@ -116,9 +116,7 @@ def test_the_published_params_bring_the_right_document_of_a_hybrid_search_to_the
     client: MilvusClient, engine: EngineDouble
 ) -> None:
     requests = [AnnSearchRequest([[0.0, 0.0]], field, {}, limit=6) for field in ("near", "far")]
-    (hits,) = client.hybrid_search(
-        COLLECTION, requests, ranker=lite_function(engine), limit=3, output_fields=["text"]
-    )
+    (hits,) = client.hybrid_search(COLLECTION, requests, ranker=lite_function(engine), limit=3, output_fields=["text"])
     assert RIGHT_ANSWER == hits[0]["entity"]["text"]
     assert sorted(DOCUMENTS) == sorted(engine.requests[0].body["documents"]), "each document once"
 
@@ -135,26 +133,18 @@ def test_lite_sends_the_documented_request(client: MilvusClient, engine: EngineD
     } == request.body
 
 
-def test_lite_reranks_more_documents_than_the_limit_of_a_search(
-    client: MilvusClient, engine: EngineDouble
-) -> None:
+def test_lite_reranks_more_documents_than_the_limit_of_a_search(client: MilvusClient, engine: EngineDouble) -> None:
     assert [RIGHT_ANSWER] == search(client, lite_function(engine), limit=1)
 
 
-def test_lite_reranks_only_what_the_parts_of_a_hybrid_search_return(
-    client: MilvusClient, engine: EngineDouble
-) -> None:
+def test_lite_reranks_only_what_the_parts_of_a_hybrid_search_return(client: MilvusClient, engine: EngineDouble) -> None:
     requests = [AnnSearchRequest([[0.0, 0.0]], field, {}, limit=2) for field in ("near", "far")]
     client.hybrid_search(COLLECTION, requests, ranker=lite_function(engine), limit=1)
     assert DOCUMENTS[:2] == sorted(engine.requests[0].body["documents"], key=DOCUMENTS.index)
 
 
-def test_the_scores_of_a_reranked_search_are_those_of_the_engine(
-    client: MilvusClient, engine: EngineDouble
-) -> None:
-    (hits,) = client.search(
-        COLLECTION, [[0.0, 0.0]], anns_field="near", limit=6, ranker=lite_function(engine)
-    )
+def test_the_scores_of_a_reranked_search_are_those_of_the_engine(client: MilvusClient, engine: EngineDouble) -> None:
+    (hits,) = client.search(COLLECTION, [[0.0, 0.0]], anns_field="near", limit=6, ranker=lite_function(engine))
     expected = [result["relevance_score"] for result in score_all(QUESTION, DOCUMENTS)]
     assert pytest.approx(expected) == [hit["distance"] for hit in hits]
 

@@ -85,6 +85,11 @@ class World:
             self.engines[model] = engine
         return self.engines[model]
 
+    def stop_engines(self) -> None:
+        """End every engine."""
+        for engine in self.engines.values():
+            engine.stop()
+
     def misbehave(self, model: str, behaviour: Behaviour | None) -> None:
         """Decide what becomes of the pods that serve `model`, also of those that exist."""
         if behaviour is None:
@@ -129,11 +134,12 @@ def running_world(control_plane: ControlPlane, folder: Path, settings: dict[str,
     puppet = KubeletPuppet(
         control_plane.kubeconfig,
         "app.kubernetes.io/managed-by=rerank-operator",
-        behaviour=lambda pod: world.behaviours.get(served_model(pod)) if _is_in(pod, namespace) else None,
-        pod_ip=lambda pod: world.engine(served_model(pod)).host if _is_in(pod, namespace) else "127.0.0.1",
+        namespace=namespace,
+        behaviour=lambda pod: world.behaviours.get(served_model(pod)),
+        pod_ip=lambda pod: world.engine(served_model(pod)).host,
     )
     with ExitStack() as stack:
-        stack.callback(lambda: [engine.stop() for engine in world.engines.values()])
+        stack.callback(world.stop_engines)
         stack.callback(lambda: control_plane.kubectl("delete", "namespace", namespace, "--wait=false"))
         stack.enter_context(puppet)
         world.puppet = puppet
@@ -155,7 +161,3 @@ def served_model(pod: Pod) -> str:
     """The model name that a pod's engine is told to serve."""
     command: list[str] = pod["spec"]["containers"][0]["command"]
     return command[command.index("--served-model-name") + 1]
-
-
-def _is_in(pod: Pod, namespace: str) -> bool:
-    return bool(pod["metadata"]["namespace"] == namespace)

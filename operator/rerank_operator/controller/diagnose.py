@@ -31,7 +31,7 @@ _LAST_WORDS: Final = (
 )
 # What differs between two runs that fail alike: log prefixes with process ids, times, addresses.
 _VOLATILE: Final = re.compile(
-    r"\(\w+ pid=\d+\) |^(?:INFO|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] |0x[0-9a-f]+", re.MULTILINE
+    r"\(\w+ pid=\d+\) |\b(?:INFO|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] |0x[0-9a-f]+", re.MULTILINE
 )
 
 

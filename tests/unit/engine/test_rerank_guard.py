@@ -214,9 +214,7 @@ async def test_an_answer_to_top_n_is_evidence(engine: AsgiEngine) -> None:
     assert 1 == engine.reranks
 
 
-@pytest.mark.parametrize(
-    "mode", [Mode.MISSING_RESULT, Mode.NAN_SCORE, Mode.ENGINE_DEAD, Mode.DUPLICATE_INDEX]
-)
+@pytest.mark.parametrize("mode", [Mode.MISSING_RESULT, Mode.NAN_SCORE, Mode.ENGINE_DEAD, Mode.DUPLICATE_INDEX])
 async def test_a_wrong_answer_to_a_client_is_no_evidence(engine: AsgiEngine, mode: Mode) -> None:
     guard = await started(engine)
     engine.mode = mode
@@ -226,9 +224,7 @@ async def test_a_wrong_answer_to_a_client_is_no_evidence(engine: AsgiEngine, mod
     assert 2 == engine.reranks
 
 
-async def test_an_answer_too_large_to_keep_is_no_evidence(
-    engine: AsgiEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_too_large_to_keep_is_no_evidence(engine: AsgiEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rerank_guard, "LISTEN_LIMIT_BYTES", 300)
     guard = await started(engine)
     answer = await call(guard, "POST", "/rerank", body=QUESTION)
@@ -329,9 +325,7 @@ async def test_other_routes_methods_and_protocols_reach_the_engine(engine: AsgiE
         await call(guard, method, path)
 
     await guard({"type": "websocket", "path": "/v1/realtime"}, stay_connected, ignore)
-    assert ["/v1/models", "/ready", "/health", "/ready/x", "/v1/realtime"] == [
-        scope["path"] for scope in engine.scopes
-    ]
+    assert ["/v1/models", "/ready", "/health", "/ready/x", "/v1/realtime"] == [scope["path"] for scope in engine.scopes]
 
 
 async def test_an_engine_that_fails_a_client_is_no_longer_in_flight(engine: AsgiEngine) -> None:
@@ -359,9 +353,7 @@ async def test_a_token_that_cannot_be_written_stops_the_server_before_it_listens
     path = tmp_path / "missing" / "token"
     monkeypatch.setenv("RERANK_GUARD_TOKEN_FILE", str(path))
     (said,) = await start(Guard(engine))
-    expected = (
-        f"rerank_guard: RERANK_GUARD_TOKEN_FILE={str(path)!r} cannot be written, mount a volume there: "
-    )
+    expected = f"rerank_guard: RERANK_GUARD_TOKEN_FILE={str(path)!r} cannot be written, mount a volume there: "
     assert ("lifespan.startup.failed", expected) == (said["type"], said["message"][: len(expected)])
 
 

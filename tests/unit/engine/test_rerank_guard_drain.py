@@ -84,9 +84,7 @@ def test_the_token_file_is_for_its_owner_only_and_new_at_each_start(tmp_path: Pa
     assert [path] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "header", [None, "Bearer ", "Bearer wrong", "Basic {token}", "{token}", "Bearer {token}x"]
-)
+@pytest.mark.parametrize("header", [None, "Bearer ", "Bearer wrong", "Basic {token}", "{token}", "Bearer {token}x"])
 async def test_whoever_lacks_the_token_gets_404_even_from_loopback(pod: Pod, header: str | None) -> None:
     token = pod.token_file.read_text()
     headers = [("authorization", header.format(token=token))] if header else []

@@ -68,9 +68,7 @@ def test_what_the_probe_cannot_know_passes(engine: EngineDouble, mode: str) -> N
         ("busy", "/rerank answered 'HTTP/1.1 503 Service Unavailable': {\"error\":"),
     ],
 )
-def test_a_wrong_answer_fails_with_one_line_that_says_why(
-    engine: EngineDouble, mode: str, reason: str
-) -> None:
+def test_a_wrong_answer_fails_with_one_line_that_says_why(engine: EngineDouble, mode: str, reason: str) -> None:
     engine.mode = mode
     outcome = probe("--port", engine.port)
     assert (1, reason) == (outcome.status, outcome.said[: len(reason)])

@@ -1,0 +1,38 @@
+# The operator's image: docker build --tag rerank-operator .
+#
+# Any base with Python 3.11 or newer, its `venv` module and CA certificates will do. To renew the digest:
+# docker buildx imagetools inspect python:3.13-slim
+ARG BASE_IMAGE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+
+FROM ${BASE_IMAGE} AS builder
+ARG UV_VERSION=0.13.9
+# A cross-device cache cannot be linked; the file system is read-only later, so bytecode is compiled here.
+ENV UV_LINK_MODE=copy \
+    UV_COMPILE_BYTECODE=1 \
+    UV_PYTHON_DOWNLOADS=never \
+    UV_PROJECT_ENVIRONMENT=/venv
+RUN python3 -m venv /uv && /uv/bin/pip install --no-cache-dir "uv==${UV_VERSION}"
+WORKDIR /src
+# Dependencies first: they change rarely, and this layer is kept when only the source changes.
+COPY pyproject.toml uv.lock ./
+RUN /uv/bin/uv sync --no-cache --frozen --no-dev --no-install-project
+COPY README.md LICENSE CHANGELOG.md ./
+COPY operator ./operator
+RUN /uv/bin/uv sync --no-cache --frozen --no-dev --no-editable
+
+FROM ${BASE_IMAGE}
+ARG VERSION=unknown
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="rerank-operator" \
+      org.opencontainers.image.description="Deploys a vLLM reranker, verifies it the way Milvus calls it, publishes the params." \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=builder /venv /venv
+ENV PATH=/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+# A number, so that a kubelet can tell that this is not root.
+USER 65532:65532
+ENTRYPOINT ["rerank-operator"]
+CMD ["run"]

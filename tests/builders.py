@@ -1,0 +1,127 @@
+"""Base cases for unit tests: one valid reranker and what is observed of it, to be changed in small ways."""
+
+import copy
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from rerank_operator.api import names
+from rerank_operator.api.conditions import Reason
+from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.controller.values import Observed, Pod, Record
+from rerank_operator.rerank.verdict import RIGHT, Verdict
+from rerank_operator.resources.deployment import build_deployment, build_files_config_map
+from rerank_operator.resources.publication import build_publication
+from rerank_operator.resources.revision import EngineImages, build_revision, facts_of, revision_hash
+from rerank_operator.resources.service import build_service
+
+Object = dict[str, Any]
+IMAGES = EngineImages(gpu="vllm/vllm-openai:v0.32.0", cpu="vllm/vllm-openai-cpu:v0.32.0-x86_64")
+NOW = "2026-11-24T12:00:00Z"
+
+
+def a_resource(**spec: Any) -> Object:
+    """The reranker `search/bge` as the API server would return it."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {"name": "bge", "namespace": "search", "uid": "uid-of-bge", "generation": 1},
+        "spec": {"model": {"name": "BAAI/bge-reranker-v2-m3"}, **spec},
+    }
+
+
+def a_reranker(**spec: Any) -> RerankService:
+    """The same, parsed."""
+    reranker: RerankService = RerankService.model_validate(a_resource(**spec))
+    return reranker
+
+
+def hash_of(**spec: Any) -> str:
+    """Revision of that reranker."""
+    return revision_hash(a_reranker(**spec).spec)
+
+
+def a_revision(number: int = 1, **spec: Any) -> Object:
+    """The stored revision of a reranker with this spec."""
+    return build_revision(a_reranker(**spec), a_resource(**spec), hash_of(**spec), IMAGES, number)
+
+
+def a_pod(revision: str, name: str = "pod-1", *, ready: bool = True, **status: Any) -> Pod:
+    """A pod of a revision."""
+    conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
+    return Pod.of(
+        {
+            "metadata": {"name": name, "uid": f"uid-of-{name}", "labels": {names.LABEL_REVISION: revision}},
+            "status": {"podIP": "10.0.0.7", "conditions": conditions, **status},
+        }
+    )
+
+
+def observed(resource: Object | None = None, **parts: Any) -> Observed:
+    """What is observed of a reranker of which nothing exists yet, except these parts."""
+    found = resource or a_resource()
+    reranker = RerankService.model_validate({k: v for k, v in found.items() if k != "status"})
+    return Observed(resource=found, reranker=reranker, **parts)
+
+
+def deployed(number: int = 1, *, pods: tuple[Pod, ...] | None = None, **spec: Any) -> Observed:
+    """Everything that brings a revision up exists, and one ready pod that nobody has asked yet."""
+    revision = hash_of(**spec)
+    stored = a_revision(number, **spec)
+    return observed(
+        a_resource(**spec),
+        revisions={revision: stored},
+        files={revision: without_data(build_files_config_map(stored))},
+        deployments={revision: build_deployment(stored, int(spec.get("replicas", 1)))},
+        pods=(a_pod(revision),) if pods is None else pods,
+    )
+
+
+def serving(**spec: Any) -> Observed:
+    """A reranker that is verified, switched to and published."""
+    base = deployed(**spec)
+    revision = hash_of(**spec)
+    owner = base.resource
+    service = build_service(base.spec, owner, revision)
+    publication = build_publication(base.spec, owner, facts_of(base.revisions[revision]), revision)
+    return dataclasses.replace(base, service=service, publications=(publication,), records=right(base.pods))
+
+
+def changed(before: Observed, **spec: Any) -> Observed:
+    """The same cluster after the user has edited the spec."""
+    resource = a_resource(**spec)
+    resource["metadata"]["generation"] = before.resource["metadata"]["generation"] + 1
+    return dataclasses.replace(before, resource=resource, reranker=a_reranker(**spec))
+
+
+def with_candidate(before: Observed, candidate: Observed) -> Observed:
+    """`before` with everything of `candidate` beside it."""
+    return dataclasses.replace(
+        before,
+        revisions={**before.revisions, **candidate.revisions},
+        files={**before.files, **candidate.files},
+        deployments={**before.deployments, **candidate.deployments},
+        pods=(*before.pods, *candidate.pods),
+    )
+
+
+def right(pods: tuple[Pod, ...]) -> Mapping[str, Record]:
+    """A right verdict for each pod."""
+    return {pod.uid: Record(RIGHT) for pod in pods}
+
+
+def wrong(pod: Pod, reason: Reason = Reason.RANKING_WRONG, ask_again_at: float = 0.0) -> Mapping[str, Record]:
+    """A wrong verdict for a pod."""
+    return {pod.uid: Record(Verdict(reason, "POST /rerank scored badly"), 1, ask_again_at)}
+
+
+def without_data(config_map: Object) -> Object:
+    """Engine files as the mirror keeps them: without their text."""
+    kept = copy.deepcopy(config_map)
+    del kept["data"]
+    return kept
+
+
+def names_of(objects: tuple[Object, ...]) -> list[tuple[str, str]]:
+    """Kind and name of each object."""
+    return [(o["kind"], o["metadata"]["name"]) for o in objects]

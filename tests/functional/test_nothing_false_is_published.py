@@ -1,0 +1,69 @@
+"""Whatever a model pod answers wrongly: no ConfigMap, no Service, and a reason with a remedy."""
+
+import pytest
+
+from rerank_operator.api.conditions import MEANINGS, Reason
+from tests.functional.world import World
+
+WRONG = {
+    "constant-scores": Reason.SCORES_CONSTANT,
+    "missing-result": Reason.INCOMPLETE_SCORES,
+    "extra-result": Reason.INCOMPLETE_SCORES,
+    "duplicate-index": Reason.INCOMPLETE_SCORES,
+    "nan-score": Reason.NON_FINITE_SCORES,
+    "wrong-order": Reason.RANKING_WRONG,
+    "no-rerank-route": Reason.RERANK_ROUTE_MISSING,
+    "unauthorized": Reason.UNAUTHORIZED,
+    "engine-dead": Reason.ENGINE_ERROR,
+    "connection-refused": Reason.ENDPOINT_UNREACHABLE,
+}
+
+
+def test_each_wrong_answer_is_named_and_nothing_is_published_until_it_is_right(world: World) -> None:
+    for number, mode in enumerate(WRONG):
+        world.engine(f"model-{number}").mode = mode
+        world.reranker(name=f"bge-{number}", model=f"model-{number}")
+
+    for number, (mode, reason) in enumerate(WRONG.items()):
+        ready = world.wait_for_reason(reason.value, name=f"bge-{number}")
+        assert "False" == ready["status"], mode
+        assert MEANINGS[reason].remedy in ready["message"], mode
+        assert world.get("configmap", f"bge-{number}-milvus") is None, mode
+        assert world.get("service", f"bge-{number}") is None, mode
+
+    for number in range(len(WRONG)):
+        world.engine(f"model-{number}").mode = "right"
+    for number in range(len(WRONG)):
+        world.wait_for_reason("Ready", name=f"bge-{number}")
+
+
+def test_a_slow_engine_is_waited_for_and_blocks_no_other_reranker(world: World) -> None:
+    world.engine("model-slow").mode = "slow:3"
+    world.reranker(name="slow", model="model-slow")
+    world.wait_until(lambda: world.engine("model-slow").requests)
+    world.reranker(name="fast", model="model-fast")
+    world.wait_for_reason("Ready", name="fast")
+
+    assert "Verifying" == world.conditions("slow")["Ready"]["reason"]
+    world.wait_for_reason("Ready", name="slow", seconds=30)
+
+
+def test_a_wrong_answer_of_the_model_name_is_told_apart_from_a_missing_route(world: World) -> None:
+    world.engine("model-a").mode = "wrong-model"
+    world.reranker()
+
+    ready = world.wait_for_reason("ModelNameMismatch")
+    assert "/v1/rerank" in ready["message"]
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_reranker_that_goes_wrong_keeps_its_publication(world: World, replicas: int) -> None:
+    world.reranker(replicas=replicas)
+    world.wait_for_reason("Ready")
+    before = world.get("configmap", "bge-milvus")
+
+    world.engine("model-a").mode = "constant-scores"
+    world.kubectl("delete", "pod", "-l", "rerank-operator.io/reranker=bge", "--wait=false")
+    world.wait_for_reason("ScoresConstant")
+
+    assert before == world.get("configmap", "bge-milvus")

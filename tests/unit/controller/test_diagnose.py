@@ -1,0 +1,98 @@
+"""Faults by what kubelet, scheduler and vLLM were seen to say."""
+
+from typing import Any
+
+import pytest
+
+from rerank_operator.api.conditions import Reason
+from rerank_operator.controller.diagnose import diagnose
+from tests.builders import a_pod
+
+CASES: dict[str, tuple[Reason, dict[str, Any]]] = {
+    "image": (Reason.IMAGE_PULL_FAILED, {"waiting": {"reason": "ImagePullBackOff", "message": "x: ErrImagePull: no"}}),
+    "local image": (Reason.IMAGE_PULL_FAILED, {"waiting": {"reason": "ErrImageNeverPull", "message": "not present"}}),
+    "secret": (
+        Reason.SECRET_MISSING,
+        {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "hf" not found'}},
+    ),
+    "key": (
+        Reason.SECRET_KEY_MISSING,
+        {"waiting": {"reason": "CreateContainerConfigError", "message": "couldn't find key token in Secret a/hf"}},
+    ),
+    "gated or misspelt": (
+        Reason.MODEL_NOT_FOUND,
+        {"terminated": {"exitCode": 1, "message": "OSError: x is not a valid model identifier listed on"}},
+    ),
+    "folder": (
+        Reason.MODEL_NOT_FOUND,
+        {"terminated": {"exitCode": 1, "message": "ensure the presence of a 'config.json' file"}},
+    ),
+    "flag": (Reason.BAD_ENGINE_ARGUMENT, {"terminated": {"exitCode": 2, "message": "vllm serve: error: no --x"}}),
+    "anything else": (Reason.CRASH_LOOPING, {"terminated": {"exitCode": 0, "message": "", "reason": "Completed"}}),
+}
+
+
+@pytest.mark.parametrize(("reason", "state"), CASES.values(), ids=CASES)
+def test_a_container_state_names_its_fault(reason: Reason, state: dict[str, Any]) -> None:
+    pod = a_pod("r", ready=False, containerStatuses=[{"name": "vllm", "state": state}])
+
+    assert reason is (diagnose([pod], None) or (None,))[0]
+
+
+def test_a_container_that_runs_again_still_tells_why_it_ended() -> None:
+    last = {"terminated": {"exitCode": 1, "reason": "Error", "message": "ValueError: no memory"}}
+    pod = a_pod("r", ready=False, containerStatuses=[{"name": "vllm", "state": {"running": {}}, "lastState": last}])
+
+    assert (Reason.CRASH_LOOPING, "The engine ended (Error, exit code 1): ValueError: no memory") == diagnose(
+        [pod], None
+    )
+
+
+def test_two_runs_that_fail_alike_read_alike() -> None:
+    texts = [
+        f"(EngineCore pid={pid}) ERROR 11-24 12:00:0{pid} [core.py:1] RuntimeError: object at 0x{pid}af broke"
+        for pid in (1, 2)
+    ]
+    pods = [
+        a_pod("r", ready=False, containerStatuses=[{"state": {"terminated": {"exitCode": 1, "message": text}}}])
+        for text in texts
+    ]
+
+    assert diagnose([pods[0]], None) == diagnose([pods[1]], None)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", Reason.ACCELERATOR_MISSING),
+        ("0/1 nodes are available: 1 Insufficient cpu.", Reason.UNSCHEDULABLE),
+        ('0/1 nodes: persistentvolumeclaim "models" not found.', Reason.VOLUME_UNBOUND),
+        ("0/1 nodes: pod has unbound immediate PersistentVolumeClaims.", Reason.VOLUME_UNBOUND),
+    ],
+)
+def test_the_scheduler_is_quoted(message: str, reason: Reason) -> None:
+    conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]
+
+    assert (reason, f"The scheduler says: {message}") == diagnose(
+        [a_pod("r", ready=False, conditions=conditions)], None
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('pods "x" is forbidden: violates PodSecurity "restricted"', Reason.POD_SECURITY_FORBIDDEN),
+        ('pods "x" is forbidden: exceeded quota: none', Reason.QUOTA_EXCEEDED),
+        ("admission webhook says no", Reason.POD_REJECTED),
+    ],
+)
+def test_a_refused_pod_is_told_from_its_deployment(message: str, reason: Reason) -> None:
+    deployment = {"status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": message}]}}
+
+    assert (reason, f"The API server says: {message}") == diagnose([], deployment)
+
+
+def test_a_pod_that_simply_starts_has_no_fault() -> None:
+    starting = a_pod("r", ready=False, containerStatuses=[{"state": {"waiting": {"reason": "ContainerCreating"}}}])
+
+    assert diagnose([starting, a_pod("r")], {"status": {}}) is None

@@ -1,0 +1,77 @@
+"""What the mirror takes over, and what it tells apart."""
+
+import copy
+from typing import Any
+
+from rerank_operator.controller.mirror import Mirror
+from rerank_operator.controller.values import Key
+from tests.builders import a_resource
+
+KEY = Key("search", "bge")
+
+
+def a_pod(version: int = 1, **status: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "bge-1",
+            "namespace": "search",
+            "uid": "uid-1",
+            "resourceVersion": str(version),
+            "labels": {"rerank-operator.io/reranker": "bge"},
+        },
+        "status": {"phase": "Pending", **status},
+    }
+
+
+def test_an_older_version_never_replaces_a_newer_one() -> None:
+    mirror = Mirror()
+
+    assert mirror.put(a_pod(7, phase="Running"))
+    assert not mirror.put(a_pod(6, phase="Pending"))
+    assert "Running" == mirror.of(KEY)[0]["status"]["phase"]
+
+
+def test_a_change_that_no_decision_depends_on_wakes_nobody() -> None:
+    mirror = Mirror()
+    mirror.put(a_pod(1))
+
+    assert not mirror.put(a_pod(2, hostIP="10.0.0.1"))
+    assert mirror.put(a_pod(3, podIP="10.0.0.7"))
+
+
+def test_our_own_write_is_known_before_its_event_arrives() -> None:
+    mirror = Mirror()
+    answer = {**a_resource(), "status": {"observedGeneration": 1}}
+    answer["metadata"] = {**answer["metadata"], "resourceVersion": "9"}
+    mirror.put(answer)
+
+    assert not mirror.put(copy.deepcopy(answer))
+
+
+def test_a_complete_list_removes_what_is_not_in_it() -> None:
+    mirror = Mirror()
+    mirror.put(a_pod())
+
+    assert {KEY} == mirror.replace("Pod", [])
+    assert [] == mirror.of(KEY)
+    assert [] == mirror.keys()
+
+
+def test_objects_of_nobody_are_ignored() -> None:
+    mirror = Mirror()
+    stranger = a_pod()
+    del stranger["metadata"]["labels"]
+
+    assert not mirror.put(stranger)
+    assert not mirror.drop(stranger)
+
+
+def test_a_deleted_object_is_forgotten_once() -> None:
+    mirror = Mirror()
+    mirror.put(a_pod())
+
+    assert {"uid-1"} == mirror.pod_uids()
+    assert mirror.drop(a_pod())
+    assert not mirror.drop(a_pod())

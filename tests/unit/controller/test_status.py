@@ -1,0 +1,119 @@
+"""What a person is told."""
+
+import dataclasses
+
+import pytest
+
+from rerank_operator.api.conditions import MEANINGS, ConditionType, Reason
+from rerank_operator.controller.status import build_status, judge_conditions
+from rerank_operator.controller.values import Observed
+from tests.builders import NOW, a_pod, a_resource, changed, deployed, hash_of, observed, serving, with_candidate, wrong
+
+OTHER = {"model": {"name": "BAAI/bge-reranker-base"}}
+
+
+def told(seen: Observed) -> dict[str, tuple[str, str]]:
+    return {c.type.value: (c.status, c.reason.value) for c in judge_conditions(seen)}
+
+
+def message(seen: Observed) -> str:
+    return judge_conditions(seen)[-1].message
+
+
+def test_a_serving_reranker_is_ready_in_every_respect() -> None:
+    assert {
+        "Accepted": ("True", "Accepted"),
+        "EngineAvailable": ("True", "EngineAvailable"),
+        "RerankVerified": ("True", "RerankVerified"),
+        "ConfigPublished": ("True", "ConfigPublished"),
+        "Ready": ("True", "Ready"),
+    } == told(serving())
+
+
+def test_a_reranker_without_pods_is_starting() -> None:
+    assert {
+        "Accepted": ("True", "Accepted"),
+        "EngineAvailable": ("False", "EngineStarting"),
+        "RerankVerified": ("Unknown", "EngineStarting"),
+        "ConfigPublished": ("False", "WaitingForVerification"),
+        "Ready": ("False", "EngineStarting"),
+    } == told(deployed(pods=()))
+
+
+def test_ready_repeats_the_first_thing_that_is_wrong_with_its_remedy() -> None:
+    seen = deployed()
+    seen = dataclasses.replace(seen, records=wrong(seen.pods[0]))
+
+    assert ("False", "RankingWrong") == told(seen)["Ready"]
+    assert f"Pod pod-1: POST /rerank scored badly. {MEANINGS[Reason.RANKING_WRONG].remedy}" == message(seen)
+
+
+def test_a_candidate_that_starts_says_who_keeps_serving() -> None:
+    seen = with_candidate(changed(serving(), **OTHER), deployed(2, pods=(), **OTHER))
+
+    assert ("False", "EngineStarting") == told(seen)["Ready"]
+    assert f"Revision {hash_of()} keeps serving." in message(seen)
+
+
+def test_after_a_restart_the_cluster_itself_is_the_proof_of_verification() -> None:
+    assert ("True", "RerankVerified") == told(dataclasses.replace(serving(), records={}))["RerankVerified"]
+
+
+def test_a_served_reranker_that_goes_wrong_is_not_ready_and_stays_published() -> None:
+    seen = serving()
+    seen = dataclasses.replace(seen, records=wrong(seen.pods[0], Reason.SCORES_CONSTANT))
+
+    assert ("False", "ScoresConstant") == told(seen)["Ready"]
+    assert ("True", "ConfigPublished") == told(seen)["ConfigPublished"]
+
+
+def test_suspension_is_told() -> None:
+    assert ("False", "Suspended") == told(changed(serving(), suspend=True))["Ready"]
+
+
+def test_a_name_conflict_names_the_object() -> None:
+    seen = dataclasses.replace(observed(), conflicts=("Service 'bge'",))
+
+    assert ("False", "NameConflict") == told(seen)["Ready"]
+    assert message(seen).startswith("Service 'bge' exists and is not ours; it was not touched.")
+
+
+def test_the_status_counts_and_names_what_is_there() -> None:
+    status = build_status(serving(), NOW)
+
+    assert {
+        "observedGeneration": 1,
+        "selector": "rerank-operator.io/reranker=bge",
+        "replicas": 1,
+        "readyReplicas": 1,
+        "activeRevision": hash_of(),
+        "endpoint": "http://bge.search.svc:8000",
+        "configMapName": "bge-milvus",
+    } == {key: value for key, value in status.items() if key != "conditions"}
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    resource = a_resource()
+    resource["status"] = {
+        "conditions": [
+            {"type": "Accepted", "status": "True", "reason": "Accepted", "lastTransitionTime": "2020-01-01T00:00:00Z"},
+            {"type": "Ready", "status": "Unknown", "reason": "Pending", "lastTransitionTime": "1970-01-01T00:00:00Z"},
+        ]
+    }
+    times = {c["type"]: c["lastTransitionTime"] for c in build_status(observed(resource), NOW)["conditions"]}
+
+    assert ("2020-01-01T00:00:00Z", NOW) == (times["Accepted"], times["Ready"])
+
+
+@pytest.mark.parametrize("pods", [(), (a_pod(hash_of(), ready=False),)])
+def test_building_a_status_twice_gives_the_same(pods: tuple[object, ...]) -> None:
+    seen = deployed(pods=pods)  # type: ignore[arg-type] - parametrised
+    first = build_status(seen, NOW)
+    again = dataclasses.replace(seen, resource={**seen.resource, "status": first})
+
+    assert first == build_status(again, "2030-01-01T00:00:00Z")
+
+
+def test_every_condition_is_always_there() -> None:
+    for seen in (observed(), deployed(), serving(), dataclasses.replace(observed(), reranker=None, invalid="x")):
+        assert list(ConditionType) == [c.type for c in judge_conditions(seen)]
