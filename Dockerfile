@@ -6,9 +6,11 @@ ARG BASE_IMAGE=python:3.13.15-slim-trixie@sha256:7c61056e61ac89e852de05f3dc6fa51
 
 FROM ${BASE_IMAGE} AS builder
 ARG UV_VERSION=0.13.9
-# A cross-device cache cannot be linked; the file system is read-only later, so bytecode is compiled here.
-ENV UV_LINK_MODE=copy \
-    UV_COMPILE_BYTECODE=1 \
+# Bytecode is compiled here, since the file system is read-only later. The certificates of the image count for
+# uv too, so that one of a company's own is mounted or added in one place.
+ENV UV_COMPILE_BYTECODE=1 \
+    UV_LINK_MODE=copy \
+    UV_SYSTEM_CERTS=1 \
     UV_PYTHON_DOWNLOADS=never \
     UV_PROJECT_ENVIRONMENT=/venv
 RUN python3 -m venv /uv && /uv/bin/pip install --no-cache-dir "uv==${UV_VERSION}"

@@ -3,8 +3,7 @@
 It watches pods and writes the status that a kubelet would, so that Deployments become available and pods have
 an address. It runs no container: an ``EngineDouble`` at the pod's address answers for it. By default pods are
 on no node; the API server then removes a deleted pod at once. With ``nodes`` it plays those nodes for a real
-scheduler: it acts only on pods that were given a node, and removes a deleted one ``stop_after`` seconds
-later.
+scheduler: it acts only on pods that were given a node, and removes a deleted one as its behaviour says.
 
 Light enough for a thousand pods beside an API server on two cores: one watch, one write per pod.
 """
@@ -12,27 +11,25 @@ Light enough for a thousand pods beside an API server on two cores: one watch, o
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
-import ssl
-import tempfile
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import aiohttp
-import yaml
 
+from tests.doubles.kubeconfig import read_access
 from tests.doubles.pod_status import Behaviour, Pod, becomes_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
+    from pathlib import Path
 
 CONNECTIONS = 8
 RETRY_SECONDS = 0.1
+LAST_TURNS_SECONDS = 0.05
 GOODBYE_SECONDS = 0.25
 LONGEST_EVENT_BYTES = 4 << 20
 BAD_REQUEST = 400
@@ -45,13 +42,6 @@ NODE_IS_READY = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
 
 class RefusedError(RuntimeError):
     """The API server will never take what the puppet writes; the message holds its answer."""
-
-
-class Access(NamedTuple):
-    """The API server's address and how to prove who asks."""
-
-    server: str
-    tls: ssl.SSLContext
 
 
 class KubeletPuppet:
@@ -73,7 +63,6 @@ class KubeletPuppet:
         behaviour: Callable[[Pod], Behaviour | None] = lambda _pod: None,
         pod_ip: str | Callable[[Pod], str] = "127.0.0.1",
         nodes: Mapping[str, Mapping[str, str]] | None = None,
-        stop_after: float = 0.0,
     ) -> None:
         self._access = read_access(kubeconfig)
         self._selector = selector
@@ -82,7 +71,6 @@ class KubeletPuppet:
         self._behaviour = behaviour
         self._pod_ip = pod_ip
         self._nodes = nodes or {}
-        self._stop_after = stop_after
         self.ready_at: dict[tuple[str, str], float] = {}
         self._pods: dict[str, Pod] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -141,17 +129,25 @@ class KubeletPuppet:
     async def _serve(self) -> None:
         connector = aiohttp.TCPConnector(limit=CONNECTIONS + 1, ssl=self._access.tls)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-        async with aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             self._access.server, connector=connector, timeout=timeout, read_bufsize=LONGEST_EVENT_BYTES
-        ) as self._http:
-            try:
-                for name, resources in self._nodes.items():
-                    await self._add_node(name, resources)
-                await self._follow()
-            finally:
-                for task in self._tasks.values():
-                    task.cancel()
-                await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        )
+        try:
+            async with session as self._http:
+                await self._be_kubelets()
+        finally:
+            # An aborted TLS connection is gone some turns of the loop later; a loop closed before that leaks it.
+            await asyncio.sleep(LAST_TURNS_SECONDS)
+
+    async def _be_kubelets(self) -> None:
+        try:
+            for name, resources in self._nodes.items():
+                await self._add_node(name, resources)
+            await self._follow()
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _follow(self) -> None:
         """List, then watch, and again from the start whenever the watch breaks off."""
@@ -206,7 +202,7 @@ class KubeletPuppet:
             return
         if "deletionTimestamp" in pod["metadata"]:
             if bound:
-                self._schedule(pod, self._remove(pod))
+                self._schedule(pod, self._remove(pod, self._behaviour(pod) or self._default))
             return
         self._schedule(pod, self._write(pod, self._behaviour(pod) or self._default))
 
@@ -238,8 +234,8 @@ class KubeletPuppet:
         else:
             self.ready_at.pop(key, None)
 
-    async def _remove(self, pod: Pod) -> None:
-        await asyncio.sleep(self._stop_after)
+    async def _remove(self, pod: Pod, behaviour: Behaviour) -> None:
+        await asyncio.sleep(behaviour.stop_after)
         body = {"gracePeriodSeconds": 0, "preconditions": {"uid": pod["metadata"]["uid"]}}
         await self._until_accepted("DELETE", pod_path(pod), body)
 
@@ -278,32 +274,3 @@ def turning_points(pod: Pod) -> tuple[bool, bool]:
 def pod_path(pod: Pod) -> str:
     """Return the path of a pod in the API."""
     return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
-
-
-def read_access(kubeconfig: Path) -> Access:
-    """Return how to reach the cluster of a kubeconfig's current context, with its client certificate."""
-    config = yaml.safe_load(kubeconfig.read_text())
-    context = named(config["contexts"], config["current-context"])["context"]
-    cluster = named(config["clusters"], context["cluster"])["cluster"]
-    user = named(config["users"], context["user"])["user"]
-    authority = pem(cluster, "certificate-authority", kubeconfig)
-    tls = ssl.create_default_context(cadata=authority)
-    with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder, name) for name in ("client-certificate", "client-key")]
-        for file in files:
-            file.touch(mode=0o600)
-            file.write_text(pem(user, file.name, kubeconfig))
-        tls.load_cert_chain(files[0], files[1])
-    return Access(cluster["server"], tls)
-
-
-def named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return the entry of a kubeconfig list that has a name."""
-    return next(entry for entry in entries if entry["name"] == name)
-
-
-def pem(entry: dict[str, Any], field: str, kubeconfig: Path) -> str:
-    """Return a certificate or key, which a kubeconfig holds itself or names as a file beside it."""
-    if data := entry.get(f"{field}-data"):
-        return base64.b64decode(data).decode()
-    return (kubeconfig.parent / str(entry[field])).read_text()

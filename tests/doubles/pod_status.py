@@ -22,16 +22,20 @@ NO_GPU_LEFT = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Behaviour:
-    """What becomes of a pod: ``status(pod, ip, now)`` is written ``after`` seconds, then nothing changes."""
+    """What becomes of a pod: ``after`` seconds ``status(pod, ip, now)`` is written, then nothing changes.
+
+    ``stop_after`` is how long a pod on a node goes on once it has been deleted, as one that drains does.
+    """
 
     after: float
     status: Callable[[Pod, str, str], Status]
     ready: bool = False
+    stop_after: float = 0.0
 
 
-def becomes_ready(after: float = 0.2) -> Behaviour:
+def becomes_ready(after: float = 0.2, *, stop_after: float = 0.0) -> Behaviour:
     """Run, and be ready after so many seconds."""
-    return Behaviour(after, lambda pod, ip, now: running(pod, ip, now, ready=True), ready=True)
+    return Behaviour(after, lambda pod, ip, now: running(pod, ip, now, ready=True), True, stop_after)
 
 
 def never_ready(after: float = 0.2) -> Behaviour:

@@ -8,13 +8,15 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from tests.engine.build_once import build_once, exclusive
 from tests.images.base import base_key, ensure_base, images_dir
-from tests.images.buildah import buildah, forget, index_options
+from tests.images.buildah import buildah, forget
 from tests.images.oci import Image
+from tests.images.package_index import mounts
 
 REPOSITORY = "localhost/rerank-operator"
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,12 +66,13 @@ def _build(reference: str, partial: Path, console: Console) -> None:
     # Two builds at once would remove each other's layers.
     with exclusive(images_dir() / ".buildah.lock"), console.status(f"building {reference}"):
         buildah("pull", "--quiet", f"oci-archive:{base.archive}")
-        buildah(
-            *("build", "--isolation=chroot", "--layers", "--pull=never", "--network=host"),
-            *(f"--build-arg=BASE_IMAGE={base.reference}", f"--build-arg=REVISION={reference}"),
-            *index_options(),
-            *("--tag", reference, str(ROOT)),
-        )
+        with TemporaryDirectory() as scratch:
+            buildah(
+                *("build", "--isolation=chroot", "--layers", "--pull=never", "--network=host"),
+                *(f"--build-arg=BASE_IMAGE={base.reference}", f"--build-arg=REVISION={reference}"),
+                *(f"--volume={mount}" for mount in mounts(Path(scratch))),
+                *("--tag", reference, str(ROOT)),
+            )
         # containerd unpacks it right away: compressing would only cost time.
         buildah("push", "--quiet", "--disable-compression", reference, f"oci-archive:{partial}:{reference}")
         forget(reference)

@@ -201,9 +201,13 @@ def test_an_api_server_that_is_not_there_is_raised_at_the_start(plane: ControlPl
 
 def test_on_a_full_node_the_next_pod_waits_until_the_first_has_ended() -> None:
     nodes = {"node-1": {"nvidia.com/gpu": "1"}}
+
+    def drains(_pod: Pod) -> Behaviour:
+        return pod_status.becomes_ready(stop_after=0.5)
+
     with (
         ControlPlane(scheduler=True) as plane,
-        KubeletPuppet(plane.kubeconfig, nodes=nodes, stop_after=0.5) as puppet,
+        KubeletPuppet(plane.kubeconfig, nodes=nodes, behaviour=drains) as puppet,
     ):
         deploy(plane, "first", gpus=1)
         assert "node-1" == the_pod(plane, "first", "Running")["spec"]["nodeName"]

@@ -1,0 +1,175 @@
+"""The pod of a revision."""
+
+import json
+from typing import Any
+
+import pytest
+
+from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.catalog.models import lookup
+from rerank_operator.resources.deployment import build_deployment, build_files_config_map
+from rerank_operator.resources.pod import build_pod_template
+from tests.builders import a_reranker, a_revision
+
+
+def pod(**spec: Any) -> dict[str, Any]:
+    reranker: RerankService = a_reranker(**spec)
+    return build_pod_template("bge", "abc", reranker.spec, lookup(reranker.spec.model.name), "image:1")
+
+
+def container(**spec: Any) -> dict[str, Any]:
+    first: dict[str, Any] = pod(**spec)["spec"]["containers"][0]
+    return first
+
+
+def environment(**spec: Any) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container(**spec)["env"]}
+
+
+def test_the_model_name_alone_gives_a_complete_command() -> None:
+    assert (
+        "vllm serve BAAI/bge-reranker-v2-m3 --served-model-name BAAI/bge-reranker-v2-m3 --runner pooling "
+        "--port 8000 --dtype auto --max-model-len 8192 --middleware rerank_guard.Guard"
+    ) == " ".join(container()["command"])
+
+
+def test_a_model_that_is_not_known_leaves_its_length_to_vllm() -> None:
+    assert "--max-model-len" not in container(model={"name": "me/mine"})["command"]
+    assert "128" in container(model={"name": "me/mine", "maxLength": 128})["command"]
+
+
+def test_the_pod_meets_the_restricted_level() -> None:
+    spec = pod()["spec"]
+    security = spec["containers"][0]["securityContext"]
+
+    assert (True, {"type": "RuntimeDefault"}) == (
+        spec["securityContext"]["runAsNonRoot"],
+        spec["securityContext"]["seccompProfile"],
+    )
+    assert (False, True, ["ALL"]) == (
+        security["allowPrivilegeEscalation"],
+        security["readOnlyRootFilesystem"],
+        security["capabilities"]["drop"],
+    )
+    assert (False, False) == (spec["automountServiceAccountToken"], spec["enableServiceLinks"])
+    assert {"configMap", "emptyDir"} == {kind for v in spec["volumes"] for kind in v if kind != "name"}
+
+
+def test_shared_memory_is_sized_and_writable_places_are_mounted() -> None:
+    spec = pod()["spec"]
+    volumes = {v["name"]: v for v in spec["volumes"]}
+
+    assert {"medium": "Memory", "sizeLimit": "2Gi"} == volumes["shm"]["emptyDir"]
+    assert {"/tmp", "/dev/shm", "/home/vllm"} <= {m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+
+
+def test_probes_ask_the_guard_for_a_forward_pass_and_liveness_does_not() -> None:
+    probes = container()
+
+    assert "/ready" == probes["startupProbe"]["httpGet"]["path"] == probes["readinessProbe"]["httpGet"]["path"]
+    assert "/health" == probes["livenessProbe"]["httpGet"]["path"]
+    assert 11 == probes["readinessProbe"]["timeoutSeconds"]
+
+
+def test_pre_stop_drains_within_the_grace_period() -> None:
+    template = pod()
+    drain = template["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+
+    assert ["drain", "--lame", "5", "--timeout", "30", "--port", "8000"] == drain[4:]
+    assert 65 == template["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_without_the_guard_an_exec_probe_and_a_pause_take_its_place() -> None:
+    probes = container(engine={"guard": "Disabled"})
+
+    assert "rerank_probe.py" in probes["readinessProbe"]["exec"]["command"][3]
+    assert ["sleep", "35"] == probes["lifecycle"]["preStop"]["exec"]["command"]
+    assert "--middleware" not in probes["command"]
+    assert "PYTHONPATH" not in environment(engine={"guard": "Disabled"})
+
+
+def test_gpus_are_a_limit_and_shard_the_model() -> None:
+    two = container(accelerator={"count": 2}, resources={"requests": {"cpu": 2}, "limits": {"memory": "8Gi"}})
+
+    assert {"requests": {"cpu": "2"}, "limits": {"memory": "8Gi", "nvidia.com/gpu": "2"}} == two["resources"]
+    assert "--tensor-parallel-size 2" in " ".join(two["command"])
+    assert {"limits": {"nvidia.com/gpu": "1"}} == container()["resources"]
+
+
+def test_a_cpu_needs_no_gpu_and_computes_in_float32() -> None:
+    cpu = container(accelerator={"type": "CPU"})
+
+    assert {} == cpu["resources"]
+    assert "--dtype float32" in " ".join(cpu["command"])
+    assert "--enforce-eager" in cpu["command"]
+    assert "1" == environment(accelerator={"type": "CPU"})["VLLM_CPU_KVCACHE_SPACE"]
+
+
+def test_a_model_on_a_volume_is_mounted_read_only_and_nothing_is_downloaded() -> None:
+    source = {"volume": {"claimName": "models", "path": "tiny"}}
+    template = pod(model={"name": "tiny", "source": source})
+
+    assert "/models/tiny" == template["spec"]["containers"][0]["command"][2]
+    volume = next(v for v in template["spec"]["volumes"] if v["name"] == "model")
+    assert {"claimName": "models", "readOnly": True} == volume["persistentVolumeClaim"]
+    assert "1" == environment(model={"name": "tiny", "source": source})["HF_HUB_OFFLINE"]
+
+
+def test_a_token_is_only_a_reference() -> None:
+    source = {"huggingFace": {"tokenSecretRef": {"name": "hf"}, "endpoint": "https://hub.example.com"}}
+    variables = environment(model={"name": "a/b", "source": source})
+
+    assert {"secretKeyRef": {"name": "hf", "key": "token"}} == variables["HF_TOKEN"]
+    assert "https://hub.example.com" == variables["HF_ENDPOINT"]
+
+
+def test_the_users_environment_replaces_ours_and_arguments_come_last() -> None:
+    given = container(engine={"env": [{"name": "DO_NOT_TRACK", "value": "0"}], "args": ["--max-num-seqs", "8"]})
+
+    assert "0" == environment(engine={"env": [{"name": "DO_NOT_TRACK", "value": "0"}]})["DO_NOT_TRACK"]
+    assert ["--max-num-seqs", "8"] == given["command"][-2:]
+
+
+def test_a_pod_template_is_merged_by_name_and_cannot_take_our_labels() -> None:
+    template = pod(
+        podTemplate={
+            "metadata": {"labels": {"team": "search", "rerank-operator.io/revision": "fake"}},
+            "spec": {
+                "hostIPC": True,
+                "containers": [{"name": "vllm", "env": [{"name": "X", "value": "y"}]}, {"name": "sidecar"}],
+                "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}}],
+            },
+        }
+    )
+    containers = {c["name"]: c for c in template["spec"]["containers"]}
+
+    assert ("search", "abc") == (
+        template["metadata"]["labels"]["team"],
+        template["metadata"]["labels"]["rerank-operator.io/revision"],
+    )
+    assert {"vllm", "sidecar"} == set(containers)
+    assert "X" in {e["name"] for e in containers["vllm"]["env"]}
+    assert "HOME" in {e["name"] for e in containers["vllm"]["env"]}
+    assert ["8Gi"] == [v["emptyDir"]["sizeLimit"] for v in template["spec"]["volumes"] if v["name"] == "shm"]
+
+
+@pytest.mark.parametrize("name", ["no", "1e3", "it's", "a: b", "{{ x }}", "é"])
+def test_a_value_stays_the_text_it_is(name: str) -> None:
+    assert name == environment(engine={"env": [{"name": "X", "value": name}]})["X"]
+
+
+def test_scheduling_fields_go_where_a_pod_has_them() -> None:
+    spec = pod(
+        scheduling={"nodeSelector": {"gpu": "a10"}, "tolerations": [{"key": "gpu"}], "runtimeClassName": "nvidia"}
+    )
+
+    assert {"gpu": "a10"} == spec["spec"]["nodeSelector"]
+    assert ([{"key": "gpu"}], "nvidia") == (spec["spec"]["tolerations"], spec["spec"]["runtimeClassName"])
+
+
+def test_the_deployment_is_made_from_the_stored_revision_and_nothing_else() -> None:
+    stored = json.loads(json.dumps(a_revision()))
+    stored["data"]["template"]["spec"]["containers"][0]["image"] = "an/older:image"
+
+    assert "an/older:image" == build_deployment(stored, 2)["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert {"rerank_guard.py", "rerank_probe.py"} == set(build_files_config_map(stored)["data"])
