@@ -12,6 +12,7 @@ GIVEN_KUBECONFIG := $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfi
 ##@ See it work
 .PHONY: demo demo-down
 demo: install ## A real node, a real vLLM, a verified reranker, and a Milvus search before and after (KUBECONFIG=... uses your cluster)
+	@$(if $(GIVEN_KUBECONFIG),,$(RUN) tests.cluster packages)
 	@$(RUN) tests.demo up $(GIVEN_KUBECONFIG)
 demo-down: install ## Remove what the demo made
 	@$(RUN) tests.demo down $(GIVEN_KUBECONFIG)
@@ -28,8 +29,10 @@ lint: install ## Formatting, rules, types, import contracts, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 	@$(RUN) tests.contract.generate --check
-check: lint ## The fast part of the tests, in under a minute
-	@$(BIN)/pytest -q tests/unit tests/contract
+	@$(RUN) tests.contract.reasons_page
+	@$(RUN) tests.contract.spec_page
+check: lint ## The fast part of the tests, in about a minute
+	@$(BIN)/pytest -q -m "not control_plane and not node" tests/unit tests/contract
 test: lint ## All tests: unit, contract, a real API server, and the real node with the real vLLM
 	@$(RUN) tests.cluster packages
 	@$(RUN) tests.cluster binaries
@@ -41,6 +44,7 @@ bench: install ## Measure the budgets; table and build/bench/*.json
 generate: install ## Write every file that is made from another
 	@$(RUN) tests.contract.generate
 	@$(RUN) tests.contract.reasons_page --write
+	@$(RUN) tests.contract.spec_page --write
 image: install ## Build the operator's image without a daemon
 	@$(RUN) tests.images operator
 

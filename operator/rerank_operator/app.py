@@ -51,7 +51,7 @@ class _Operator:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._metrics = Metrics(self._queue.__len__)
         self._tasks: list[asyncio.Task[None]] = []
-        self._synced = False
+        self._synced = asyncio.Event()
 
     async def run(self) -> None:
         """Wire, sync, start the workers, and let kopf watch until the end."""
@@ -63,7 +63,9 @@ class _Operator:
         server = await health.serve(settings.health_port, self._unhealthy, self._metrics.exposition)
         # Created before kopf starts: kopf treats later tasks as its own and waits for them at the end.
         self._tasks = [asyncio.create_task(self._keep_in_sync(kube, verifier), name="resync")]
-        self._tasks += start_workers(settings.workers, self._queue, reconciler.reconcile, self._metrics.observe_round)
+        self._tasks += start_workers(
+            settings.workers, self._queue, reconciler.reconcile, self._metrics.observe_round, self._synced
+        )
         try:
             await self._watch(verifier)
         finally:
@@ -100,7 +102,7 @@ class _Operator:
                 logger.warning("the API server does not answer", extra={"error": str(error)})
                 await asyncio.sleep(FIRST_SYNC_RETRY_SECONDS)
                 continue
-            self._synced = True
+            self._synced.set()
             verifier.forget_all_but(self._mirror.pod_uids())
             await asyncio.sleep(self._settings.resync_seconds)
 
@@ -113,7 +115,7 @@ class _Operator:
 
     def _unhealthy(self) -> list[str]:
         dead = [f"{task.get_name()} has ended" for task in self._tasks if task.done()]
-        return dead if self._synced else [*dead, "the API server has not been read yet"]
+        return dead if self._synced.is_set() else [*dead, "the API server has not been read yet"]
 
 
 def _kopf_settings() -> kopf.OperatorSettings:

@@ -57,18 +57,19 @@ def status() -> None:
     place = node.folders()
     init = namespaces.init_pid(place.state)
     if init is not None:
-        table = Table("server", "process", "running", "log")
+        table = Table("server", "process", "running")
         for server in NodeServers(place, init).running():
             running = "yes" if server.is_running() else "no"
-            table.add_row(server.name, str(server.process.pid), running, str(server.log))
-        Console(soft_wrap=True).print(table)
+            table.add_row(server.name, str(server.process.pid), running)
+        console.print(table)
+        console.print(f"logs: {place.logs}, audit log: {place.audit_log}")
     problem = node.problem(place)
     if problem:
         console.print(problem)
         raise typer.Exit(1)
     for name in images.present_images():
         console.print(f"image {name}")
-    console.print(f"the cluster is healthy; audit log: {place.audit_log}")
+    console.print("the cluster is healthy")
 
 
 @app.command()

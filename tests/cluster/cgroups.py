@@ -48,7 +48,7 @@ def remove() -> None:
 
 def leftovers() -> list[str]:
     """Return what is still there of the groups, in words."""
-    return [f"control group {group}" for group in _groups()]
+    return [f"control group {hierarchy / CGROUP}" for hierarchy in hierarchies() if (hierarchy / CGROUP).exists()]
 
 
 def _groups() -> list[Path]:

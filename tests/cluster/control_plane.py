@@ -30,6 +30,7 @@ CONTROLLERS = (
     "garbage-collector-controller",
     "namespace-controller",
     "replicaset-controller",
+    "resourcequota-controller",
     "serviceaccount-controller",
 )
 # Below the range from which the kernel takes ports for outgoing connections.

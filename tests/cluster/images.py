@@ -3,8 +3,11 @@
 Names start with `localhost/`. The kubelet takes any other name without a host for one of the public hub.
 """
 
+import fcntl
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster.binaries import binary
@@ -35,18 +38,18 @@ def import_archive(archive: Path) -> bool:
     """
     archive = archive.resolve()
     image = read_archive(archive)
-    if image.digest == present_images().get(image.name):
-        return False
-    ctr("images", "import", str(archive))
-    wait_until(lambda: _is_known(image), f"the kubelet knows {image.name}", seconds=_KNOWN_SECONDS)
-    return True
+    with _one_import_at_a_time():
+        if image.digest == present_images().get(image.name):
+            return False
+        ctr("images", "import", str(archive))
+        wait_until(lambda: _is_known(image), f"the kubelet knows {image.name}", seconds=_KNOWN_SECONDS)
+        _remove_nameless_images()
+        return True
 
 
 def present_images() -> dict[str, str]:
     """Return name and digest of each image that is complete and unpacked."""
-    lines = map(_CHECKED_LINE.match, ctr("images", "check").splitlines())
-    # The kubelet's side lists each image once more under its digest.
-    return {line["name"]: line["digest"] for line in lines if line and "/" in line["name"]}
+    return {image.name: image.digest for image in _complete_images() if "/" in image.name}
 
 
 def import_own_images() -> None:
@@ -72,3 +75,28 @@ def ctr(*arguments: str) -> str:
 def _is_known(image: ArchivedImage) -> bool:
     lines = ctr("images", "list", f"name=={image.name}").splitlines()
     return any(image.digest in line and _KNOWN_LABEL in line for line in lines)
+
+
+def _complete_images() -> list[ArchivedImage]:
+    lines = map(_CHECKED_LINE.match, ctr("images", "check").splitlines())
+    return [ArchivedImage(line["name"], line["digest"]) for line in lines if line]
+
+
+def _remove_nameless_images() -> None:
+    """Remove the images whose name was given to a later one, so that the store does not grow with each build.
+
+    The kubelet's side lists every image once more under its own digest, and that entry would keep it.
+    """
+    images = _complete_images()
+    named = {image.digest for image in images if "/" in image.name}
+    old = [image.name for image in images if image.digest not in named]
+    if old:
+        ctr("images", "delete", "--sync", *old)
+
+
+@contextmanager
+def _one_import_at_a_time() -> Iterator[None]:
+    """Let whoever wants an image that is just being imported wait for it, instead of doing it twice."""
+    with (cache_dir() / "images.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

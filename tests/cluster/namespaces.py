@@ -45,19 +45,22 @@ def holders() -> dict[int, str]:
 
 
 def init_pid(state: Path) -> int | None:
-    """Return the process id of the running node's init, or None.
+    """Return the process id of the init of the node with this state folder, or None when none runs."""
+    mine = (pid for pid, folder in holders().items() if folder == str(state))
+    return next((pid for pid in mine if _is_init(pid)), None)
 
-    Raises ClusterError when a node runs that belongs to another state folder.
+
+def check_no_other_node_runs(state: Path) -> None:
+    """Raise ClusterError when a node runs that belongs to another state folder.
+
+    Links, routes and control groups have the same names for every node, so one must not touch another's.
     """
-    for pid, folder in holders().items():
+    for folder in holders().values():
         if folder != str(state):
             raise ClusterError(
                 f"a test cluster of another cache already runs on this machine (state in {folder}): take it "
                 f"down with RERANK_OPERATOR_CACHE={Path(folder).parent} python -m tests.cluster down"
             )
-        if _is_init(pid):
-            return pid
-    return None
 
 
 def start_init(state: Path) -> int:

@@ -186,6 +186,7 @@ def _wait_until_usable(place: NodeFolders, servers: NodeServers, seconds: float,
 
 
 def _take_down(place: NodeFolders) -> None:
+    namespaces.check_no_other_node_runs(place.state)
     namespaces.end(place.state)
     network.disconnect()
     cgroups.remove()

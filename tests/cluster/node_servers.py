@@ -57,7 +57,6 @@ class NodeServers:
             seconds=_SECONDS,
             needed=[etcd, api_server],
         )
-        done("the API server is ready")
         for name in _AFTER_API_SERVER:
             self.start(name)
         manifest = str(self.folders.config / "coredns.yaml")
@@ -114,9 +113,11 @@ class NodeServers:
         command = enter_command(self.init, ["containerd", "--config", config])
         cleaner = spawn_detached("containerd", command, self._log("containerd"))
         self._wait_for_containerd(cleaner)
-        old = ctr("containers", "list", "--quiet").split()
-        if old:
-            ctr("containers", "delete", *old)
+        # An import that was broken off keeps a lease on its half of an image for a day.
+        for kind in ("containers", "leases"):
+            old = ctr(kind, "list", "--quiet").split()
+            if old:
+                ctr(kind, "delete", *old)
         self._kill(cleaner.process)
 
     def _wait_for_containerd(self, server: Detached) -> None:

@@ -25,7 +25,7 @@ def checks(tls: ssl.SSLContext) -> dict[str, Callable[[], bool]]:
     }
 
 
-def resolves(name: str, server: str) -> bool:
+def resolves(name: str, server: str, port: int = 53) -> bool:
     """Return whether a DNS server knows an IPv4 address for a name."""
     number = os.urandom(2)
     labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
@@ -34,7 +34,7 @@ def resolves(name: str, server: str) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(_DNS_SECONDS)
         try:
-            link.connect((server, 53))
+            link.connect((server, port))
             link.send(header + question)
             answer = link.recv(512)
         except OSError:

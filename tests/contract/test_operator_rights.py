@@ -14,12 +14,12 @@ RIGHTS = {
     "rerank-operator.io/rerankservices": READ,
     "rerank-operator.io/rerankservices/status": ["patch"],
     "rerank-operator.io/rerankservices/finalizers": ["update"],
-    "apps/deployments": [*READ, "create", "patch", "delete"],
+    "apps/deployments": [*READ, "create", "update", "delete"],
     "apps/controllerrevisions": [*READ, "create", "delete"],
-    "core/services": [*READ, "create", "patch"],
-    "core/configmaps": [*READ, "create", "patch", "delete"],
+    "core/services": [*READ, "create", "update"],
+    "core/configmaps": [*READ, "create", "update", "delete"],
     "core/pods": READ,
-    "core/events": ["create", "patch"],
+    "core/events": ["create"],
 }
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
 VIEW, EDIT = "rerank-operator-view", "rerank-operator-edit"

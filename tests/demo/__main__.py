@@ -16,9 +16,23 @@ from tests.demo import own_cluster, searching, steps
 from tests.demo.errors import DemoError
 from tests.demo.kubernetes import Cluster, given_cluster
 from tests.demo.reranker import Reranker
+from tests.engine.environment import EnvironmentUnavailableError
+from tests.engine.tiny_reranker import TrainingError
+from tests.engine.uv_install import UvError
+from tests.images.base import ImageBuildError
 
 NAMESPACE: Final = "demo"
 SAMPLES: Final = steps.REPOSITORY / "manifests" / "samples"
+
+# Each of these says what a person can do about it.
+EXPLAINED: Final = (
+    DemoError,
+    ClusterError,
+    EnvironmentUnavailableError,
+    ImageBuildError,
+    TrainingError,
+    UvError,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console()
@@ -34,7 +48,10 @@ def up(
     kubeconfig: Kubeconfig = None,
     operator_image: Annotated[
         str | None,
-        typer.Option(help="With --kubeconfig: the operator's image, REPOSITORY:TAG, where your nodes can pull it."),
+        typer.Option(
+            envvar="DEMO_OPERATOR_IMAGE",
+            help="With --kubeconfig: the operator's image, REPOSITORY:TAG, where your nodes can pull it.",
+        ),
     ] = None,
     sample: Annotated[
         Path, typer.Option(help="With --kubeconfig: the RerankService to create.", exists=True, dir_okay=False)
@@ -43,7 +60,9 @@ def up(
     """Install the operator, create a reranker, wait for it, and search without and with it."""
     if kubeconfig is not None:
         if operator_image is None:
-            raise DemoError("--kubeconfig needs --operator-image: build one, push it, and name it REPOSITORY:TAG")
+            raise DemoError(
+                "--kubeconfig needs --operator-image (DEMO_OPERATOR_IMAGE): build one, push it, name it REPOSITORY:TAG"
+            )
         cluster = given_cluster(kubeconfig)
         steps.claim_namespace(cluster, NAMESPACE, started_cluster=False)
         reranker = Reranker.from_sample(sample, NAMESPACE)
@@ -99,7 +118,7 @@ def main() -> None:
     """Run the command line; what a person can mend is shown as one message."""
     try:
         app()
-    except (DemoError, ClusterError) as error:
+    except EXPLAINED as error:
         console.print("error:", style="bold red", end=" ")
         console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from tests.images.engine import ensure_engine_archive
-from tests.images.operator import ensure_operator_archive
 
 from tests.cluster import binaries, images, node, progress
-from tests.cluster.oci import read_archive
 from tests.demo.kubernetes import Cluster
 from tests.demo.progress import step
 from tests.engine.tiny_reranker import ensure_model
+from tests.images.engine import ensure_engine_archive
+from tests.images.operator import ensure_operator_archive
 
 BYTES_PER_MEGABYTE: Final = 1e6
 
@@ -59,19 +58,20 @@ def stop(console: Console) -> None:
 
 def make_parts(console: Console) -> Parts:
     """Build both images and train the model, each only if it is not in the cache, and load the images."""
-    with step("Build the operator's image", console):
-        operator = ensure_operator_archive()
-    with step("Build the engine's image: vLLM for CPU", console):
-        engine = ensure_engine_archive()
+    with step("Build the operator's image", console) as running:
+        operator = ensure_operator_archive(console)
+        running.outcome = operator.reference
+    with step("Pack vLLM for CPU into an image", console) as running:
+        engine = ensure_engine_archive(console)
+        running.outcome = engine.reference
     with step("Train the model", console) as running:
         model = ensure_model(console)
-        running.outcome = f"in the cache as {model.name}"
-    for archive in (operator, engine):
-        name = read_archive(archive).name
-        with step(f"Load {name} into the node", console) as running:
-            running.say(f"{archive.stat().st_size / BYTES_PER_MEGABYTE:.0f} MB")
-            running.outcome = "" if images.import_archive(archive) else "it is there already"
-    return Parts(read_archive(operator).name, model)
+        running.outcome = f"{model.name} in the cache"
+    for image in (operator, engine):
+        with step(f"Load {image.reference} into the node", console) as running:
+            running.say(f"{image.archive.stat().st_size / BYTES_PER_MEGABYTE:.0f} MB")
+            running.outcome = "" if images.import_archive(image.archive) else "it is there already"
+    return Parts(operator.reference, model)
 
 
 def _cluster(kubeconfig: Path) -> Cluster:

@@ -21,6 +21,7 @@ RELEASE: Final = "rerank-operator"
 OPERATOR_NAMESPACE: Final = "rerank-operator-system"
 MODEL_VOLUME: Final = "demo-models"
 READY_SECONDS: Final = 600.0
+GONE_IN: Final = "--timeout=3m"
 POLL_SECONDS: Final = 1.0
 
 
@@ -129,12 +130,14 @@ def remove_demo(cluster: Cluster, namespace: str, console: Console) -> bool:
     if found is not None and kubernetes.is_created_by_demo(found):
         started_cluster = found["metadata"].get("annotations", {}).get(kubernetes.STARTED_CLUSTER) == "true"
         with step(f"Delete namespace {namespace}", console):
-            cluster.kubectl("delete", "namespace", namespace, "--wait")
-            cluster.kubectl("delete", "persistentvolume", MODEL_VOLUME, "--ignore-not-found", "--wait")
+            cluster.kubectl("delete", "namespace", namespace, "--wait", GONE_IN)
+            cluster.kubectl("delete", "persistentvolume", MODEL_VOLUME, "--ignore-not-found", "--wait", GONE_IN)
     if kubernetes.is_created_by_demo(cluster.get("namespace", OPERATOR_NAMESPACE)):
         with step("Uninstall the operator", console) as running:
-            cluster.helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found", "--wait")
-            cluster.kubectl("delete", "namespace", OPERATOR_NAMESPACE, "--wait")
+            cluster.helm(
+                "uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--ignore-not-found", "--wait", GONE_IN
+            )
+            cluster.kubectl("delete", "namespace", OPERATOR_NAMESPACE, "--wait", GONE_IN)
             _delete_crd(cluster, running)
     return started_cluster
 

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from tests.cluster.binaries import binary
-from tests.cluster.control_plane import ControlPlane
+from tests.cluster.control_plane import CONTROLLERS, ControlPlane
 from tests.demo import steps
 from tests.demo.errors import DemoError
 from tests.demo.kubernetes import Cluster, given_cluster, namespace
@@ -21,21 +21,21 @@ pytestmark = pytest.mark.control_plane
 CRD_FILE = steps.CHART / "crd" / "rerankservices.rerank-operator.io.yaml"
 CRD = "rerankservices.rerank-operator.io"
 SAMPLE = steps.REPOSITORY / "manifests" / "samples" / "demo.yaml"
+MODELS = Path("/var/lib/models")
 RERANKER = Reranker.from_sample(SAMPLE, "demo", model_path="tiny-reranker-1")
 
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[ControlPlane]:
-    with ControlPlane(manifests=[CRD_FILE]) as running:
+    # Without its protection controllers no claim, and so no namespace that holds one, is ever gone.
+    protection = ("persistentvolumeclaim-protection-controller", "persistentvolume-protection-controller")
+    with ControlPlane(manifests=[CRD_FILE], controllers=[*CONTROLLERS, *protection]) as running:
         yield running
 
 
-@pytest.fixture
-def cluster(control_plane: ControlPlane) -> Iterator[Cluster]:
-    reached = Cluster(control_plane.kubeconfig, str(binary("kubectl")), str(binary("helm")), ours=False)
-    yield reached
-    reached.kubectl("apply", "--server-side", "--filename", str(CRD_FILE))
-    steps.remove_demo(reached, "demo", quiet())
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane) -> Cluster:
+    return Cluster(control_plane.kubeconfig, str(binary("kubectl")), str(binary("helm")), ours=False)
 
 
 def quiet() -> Console:
@@ -47,9 +47,9 @@ def text(console: Console) -> str:
     return console.file.getvalue()
 
 
-def created(cluster: Cluster, tmp_path: Path) -> Cluster:
+def created(cluster: Cluster) -> Cluster:
     steps.claim_namespace(cluster, "demo", started_cluster=False)
-    steps.create_reranker(cluster, RERANKER, tmp_path, quiet())
+    steps.create_reranker(cluster, RERANKER, MODELS, quiet())
     return cluster
 
 
@@ -71,8 +71,8 @@ def say_ready(cluster: Cluster, **change: Any) -> None:
     )
 
 
-def test_the_resource_and_its_volume_can_be_applied_twice(cluster: Cluster, tmp_path: Path) -> None:
-    created(created(cluster, tmp_path), tmp_path)
+def test_the_resource_and_its_volume_can_be_applied_twice(cluster: Cluster) -> None:
+    created(created(cluster))
     claim = cluster.get("persistentvolumeclaim", "models", "demo")
     assert claim is not None
     assert steps.MODEL_VOLUME == claim["spec"]["volumeName"]
@@ -94,8 +94,8 @@ def test_a_namespace_of_somebody_else_is_refused_and_never_deleted(cluster: Clus
     assert "deletionTimestamp" not in found["metadata"]
 
 
-def test_waiting_shows_the_rows_and_ends_when_the_resource_is_ready(cluster: Cluster, tmp_path: Path) -> None:
-    created(cluster, tmp_path)
+def test_waiting_shows_the_rows_and_ends_when_the_resource_is_ready(cluster: Cluster) -> None:
+    created(cluster)
     say_ready(cluster)
     console = quiet()
     found = steps.wait_until_ready(cluster, RERANKER, console)
@@ -104,15 +104,15 @@ def test_waiting_shows_the_rows_and_ends_when_the_resource_is_ready(cluster: Clu
     assert ["0", "capitals", "True", "Ready", "capitals-milvus"] == row
 
 
-def test_a_resource_that_does_not_get_ready_ends_the_demo_with_its_message(cluster: Cluster, tmp_path: Path) -> None:
-    created(cluster, tmp_path)
+def test_a_resource_that_does_not_get_ready_ends_the_demo_with_its_message(cluster: Cluster) -> None:
+    created(cluster)
     say_ready(cluster, status="False", reason="ImagePullFailed", message="Check spec.engine.image.")
     with pytest.raises(DemoError, match=r"not Ready after 0 s: ImagePullFailed: Check spec\.engine\.image\."):
         steps.wait_until_ready(cluster, RERANKER, quiet(), seconds=0)
 
 
-def test_the_published_data_is_read_from_the_config_map_that_the_status_names(cluster: Cluster, tmp_path: Path) -> None:
-    created(cluster, tmp_path)
+def test_the_published_data_is_read_from_the_config_map_that_the_status_names(cluster: Cluster) -> None:
+    created(cluster)
     say_ready(cluster)
     found = steps.wait_until_ready(cluster, RERANKER, quiet())
     with pytest.raises(DemoError, match="ConfigMap demo/capitals-milvus is gone"):
@@ -128,8 +128,8 @@ def test_the_published_data_is_read_from_the_config_map_that_the_status_names(cl
     assert {"params.json": "{}"} == steps.read_publication(cluster, found)
 
 
-def test_a_cluster_of_ours_is_reached_by_the_address_of_the_service(cluster: Cluster, tmp_path: Path) -> None:
-    created(cluster, tmp_path)
+def test_a_cluster_of_ours_is_reached_by_the_address_of_the_service(cluster: Cluster) -> None:
+    created(cluster)
     port = {"port": 8000, "protocol": "TCP"}
     metadata = {"name": "capitals", "namespace": "demo"}
     cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [port]}})
@@ -140,8 +140,8 @@ def test_a_cluster_of_ours_is_reached_by_the_address_of_the_service(cluster: Clu
         assert f"http://{service['spec']['clusterIP']}:8000" == address
 
 
-def test_a_port_forward_that_fails_says_what_kubectl_says(cluster: Cluster, tmp_path: Path) -> None:
-    created(cluster, tmp_path)
+def test_a_port_forward_that_fails_says_what_kubectl_says(cluster: Cluster) -> None:
+    created(cluster)
     with (
         pytest.raises(DemoError, match=r'port-forward to service/nobody failed: .*"nobody" not found'),
         cluster.forwarded("nobody", "demo", 8000),
@@ -149,8 +149,8 @@ def test_a_port_forward_that_fails_says_what_kubectl_says(cluster: Cluster, tmp_
         raise AssertionError("nothing can be forwarded")
 
 
-def test_down_removes_all_that_up_created_and_can_be_repeated(cluster: Cluster, tmp_path: Path) -> None:
-    created(cluster, tmp_path)
+def test_down_removes_all_that_up_created_and_can_be_repeated(cluster: Cluster) -> None:
+    created(cluster)
     assert not steps.remove_demo(cluster, "demo", quiet())
     assert cluster.get("namespace", "demo") is None
     assert cluster.get("persistentvolume", steps.MODEL_VOLUME) is None
@@ -158,6 +158,7 @@ def test_down_removes_all_that_up_created_and_can_be_repeated(cluster: Cluster, 
 
 
 def test_down_knows_whether_up_had_started_the_cluster(cluster: Cluster) -> None:
+    steps.remove_demo(cluster, "demo", quiet())
     steps.claim_namespace(cluster, "demo", started_cluster=True)
     assert steps.remove_demo(cluster, "demo", quiet())
 
@@ -176,6 +177,7 @@ def test_down_deletes_the_crd_of_a_demo_that_was_alone(cluster: Cluster) -> None
     cluster.apply(namespace(steps.OPERATOR_NAMESPACE, {}))
     steps.remove_demo(cluster, "demo", quiet())
     assert cluster.get("customresourcedefinition", CRD) is None
+    cluster.kubectl("apply", "--server-side", "--filename", str(CRD_FILE))
 
 
 def test_a_kubeconfig_that_is_no_file_is_refused(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 @contextmanager
-def exclusive(lock_file: Path) -> Iterator[None]:
+def exclusive(lock: Path) -> Iterator[None]:
     """Hold an advisory lock that the kernel releases when the process ends."""
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("w") as file:
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -24,7 +24,7 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
     """
     if target.exists():
         return target
-    with exclusive(target.with_name(f".{target.name}.lock")):
+    with exclusive(lock_file(target)):
         if target.exists():
             return target
         partial = target.with_name(f".{target.name}.partial")
@@ -33,6 +33,11 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
         make_world_readable(partial)
         partial.rename(target)
     return target
+
+
+def lock_file(target: Path) -> Path:
+    """Return the file by which builders of `target` exclude each other."""
+    return target.with_name(f".{target.name}.lock")
 
 
 def remove(path: Path) -> None:

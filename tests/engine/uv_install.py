@@ -82,6 +82,8 @@ def install(arguments: Sequence[str], console: Console) -> None:
             lines.append(line)
             tally.read(line)
             progress.update(bar, completed=tally.finished, total=tally.announced)
+            if line.startswith("Installed"):
+                progress.update(bar, description="compiling bytecode")
     if process.returncode != 0:
         tail = "".join(lines[-_LINES_IN_AN_ERROR:])
         raise UvError(f"`uv pip install` ended with {process.returncode}:\n{tail}")

@@ -3,6 +3,7 @@
 import pytest
 
 from rerank_operator.api.conditions import MEANINGS, Reason
+from tests.doubles.rerank_answers import ServedModel
 from tests.functional.world import World
 
 WRONG = {
@@ -44,12 +45,12 @@ def test_a_slow_engine_is_waited_for_and_blocks_no_other_reranker(world: World) 
     world.reranker(name="fast", model="model-fast")
     world.wait_for_reason("Ready", name="fast")
 
-    assert "Verifying" == world.conditions("slow")["Ready"]["reason"]
+    world.wait_for_reason("Verifying", name="slow")
     world.wait_for_reason("Ready", name="slow", seconds=30)
 
 
 def test_a_wrong_answer_of_the_model_name_is_told_apart_from_a_missing_route(world: World) -> None:
-    world.engine("model-a").mode = "wrong-model"
+    world.engine("model-a").served = ServedModel("another", 512)
     world.reranker()
 
     ready = world.wait_for_reason("ModelNameMismatch")

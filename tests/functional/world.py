@@ -102,7 +102,7 @@ class World:
     def settle(self) -> list[tuple[str, str, str]]:
         """Kind, name and version of every object in the namespace, once they stay the same for two seconds."""
         before, since = self._versions(), time.monotonic()
-        while time.monotonic() - since < 2:  # noqa: PLR2004 - longer than any retry of the operator
+        while time.monotonic() - since < 2:
             time.sleep(0.2)
             if (now := self._versions()) != before:
                 before, since = now, time.monotonic()
@@ -153,7 +153,7 @@ def a_reranker(name: str, model: str, **spec: Any) -> Object:
         "apiVersion": "rerank-operator.io/v1alpha1",
         "kind": "RerankService",
         "metadata": {"name": name},
-        "spec": {"model": {"name": model}, **spec},
+        "spec": {"model": {"name": model}, **{field: value for field, value in spec.items() if value is not None}},
     }
 
 

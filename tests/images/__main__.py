@@ -5,6 +5,7 @@ from rich.console import Console
 
 from tests.images.base import ensure_base
 from tests.images.engine import discard_archive, ensure_engine_archive
+from tests.images.loading import load_engine, load_operator
 from tests.images.oci import Image
 from tests.images.operator import ensure_operator_archive
 
@@ -28,6 +29,13 @@ def operator() -> None:
 def engine() -> None:
     """Pack the real vLLM into an image."""
     _show(ensure_engine_archive(console))
+
+
+@app.command()
+def load() -> None:
+    """Import both images into the running test cluster."""
+    console.print(load_operator(console))
+    console.print(load_engine(console))
 
 
 @app.command("discard-engine")

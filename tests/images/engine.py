@@ -26,13 +26,13 @@ LEFT_OUT = (
     "*/nvidia/nvshmem/lib/libnvshmem_device*",
     "*/nvidia/*/include",
     "*/torch/include",
-    "*/torch/bin",
     "*.a",
+    "./.lock",
 )
 
 
 def ensure_engine_archive(console: Console | None = None) -> Image:
-    """Return the engine's image as an uncompressed archive of about 4.5 GB, written in a minute or two.
+    """Return the engine's image as an uncompressed archive of about 5 GB, written in a minute or two.
 
     Raises ImageBuildError, or the errors of the environment (tests.engine.environment.ensure).
     """
@@ -40,6 +40,15 @@ def ensure_engine_archive(console: Console | None = None) -> Image:
     archive = _archive()
     build_once(archive, lambda partial: _write(partial, console))
     return Image(REFERENCE, archive)
+
+
+def known_digest() -> str | None:
+    """Return the manifest digest of the present environment's image, if it was ever packed here.
+
+    It outlives the archive, so that one can tell whether a container runtime already has this image.
+    """
+    note = _digest_note()
+    return note.read_text() if note.exists() else None
 
 
 def discard_archive() -> None:
@@ -52,15 +61,20 @@ def _archive() -> Path:
     return images_dir() / f"vllm-cpu-{environment.VLLM_VERSION}-{key}.tar"
 
 
+def _digest_note() -> Path:
+    return _archive().with_suffix(".digest")
+
+
 def _write(partial: Path, console: Console) -> None:
     base = ensure_base(console)
     tree = environment.ensure(console).path
-    with console.status(f"packing {REFERENCE}: about 4.5 GB"), ArchiveWriter(partial) as writer:
+    with console.status(f"packing {REFERENCE}: about 5 GB"), ArchiveWriter(partial) as writer:
         with open_layers(base.archive) as layers:
             for layer in layers:
                 writer.add_layer(layer)
         _add_tree(writer, tree)
-        writer.finish(REFERENCE, CONFIG)
+        digest = writer.finish(REFERENCE, CONFIG)
+    _digest_note().write_text(digest)
 
 
 def _add_tree(writer: ArchiveWriter, tree: Path) -> None:

@@ -93,28 +93,33 @@ class ArchiveWriter:
         self._layers.append(layer)
         return f"sha256:{layer.digest}"
 
-    def finish(self, reference: str, config: ImageConfig) -> None:
-        """Write configuration, manifest and index. Equal layers and config give an equal image."""
-        settings = self._add_json(
-            {
-                "architecture": _ARCHITECTURES[platform.machine()],
-                "os": "linux",
-                "config": config.as_json(),
-                "rootfs": {
-                    "type": "layers",
-                    "diff_ids": [f"sha256:{layer.digest}" for layer in self._layers],
-                },
-                # Optional by the specification, but buildah builds on no image without it.
-                "history": [{"created_by": "tests.images"} for _ in self._layers],
-            }
-        )
-        manifest = self._add_json(
-            {
-                "schemaVersion": 2,
-                "mediaType": f"{_MEDIA}.manifest.v1+json",
-                "config": settings.descriptor("config.v1+json"),
-                "layers": [layer.descriptor("layer.v1.tar") for layer in self._layers],
-            }
+    def finish(self, reference: str, config: ImageConfig) -> str:
+        """Write configuration, manifest and index; return the manifest's digest.
+
+        Equal layers and an equal config give an equal image.
+        """
+        configuration = {
+            "architecture": _ARCHITECTURES[platform.machine()],
+            "os": "linux",
+            "config": config.as_json(),
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.digest}" for layer in self._layers]},
+            # Optional by the specification, but buildah builds on no image without it.
+            "history": [{"created_by": "tests.images"} for _ in self._layers],
+        }
+        return self.finish_with(reference, _json(configuration))
+
+    def finish_with(self, reference: str, configuration: bytes) -> str:
+        """Do what `finish` does with a configuration that another builder has written for these layers."""
+        settings = self._add_blob(configuration)
+        manifest = self._add_blob(
+            _json(
+                {
+                    "schemaVersion": 2,
+                    "mediaType": f"{_MEDIA}.manifest.v1+json",
+                    "config": settings.descriptor("config.v1+json"),
+                    "layers": [layer.descriptor("layer.v1.tar") for layer in self._layers],
+                }
+            )
         )
         entry = manifest.descriptor("manifest.v1+json")
         entry["annotations"] = {
@@ -124,9 +129,9 @@ class ArchiveWriter:
         self._add_file("index.json", _json({"schemaVersion": 2, "manifests": [entry]}))
         self._add_file("oci-layout", _json({"imageLayoutVersion": "1.0.0"}))
         self._file.write(bytes(2 * tarfile.BLOCKSIZE))
+        return f"sha256:{manifest.digest}"
 
-    def _add_json(self, value: Mapping[str, Any]) -> _Blob:
-        content = _json(value)
+    def _add_blob(self, content: bytes) -> _Blob:
         blob = _Blob(hashlib.sha256(content).hexdigest(), len(content))
         self._add_file(f"blobs/sha256/{blob.digest}", content)
         return blob

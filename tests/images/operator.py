@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from tests.engine.build_once import build_once, exclusive
+from rerank_operator import __version__
+from tests.engine.build_once import build_once, exclusive, lock_file
 from tests.images.base import base_key, ensure_base, images_dir
-from tests.images.buildah import buildah, forget
+from tests.images.buildah import buildah, export, forget_others
 from tests.images.oci import Image
 from tests.images.package_index import mounts
 
@@ -69,13 +70,12 @@ def _build(reference: str, partial: Path, console: Console) -> None:
         with TemporaryDirectory() as scratch:
             buildah(
                 *("build", "--isolation=chroot", "--layers", "--pull=never", "--network=host"),
-                *(f"--build-arg=BASE_IMAGE={base.reference}", f"--build-arg=REVISION={reference}"),
+                *(f"--build-arg=BASE_IMAGE={base.reference}", f"--build-arg=VERSION={__version__}"),
                 *(f"--volume={mount}" for mount in mounts(Path(scratch))),
                 *("--tag", reference, str(ROOT)),
             )
-        # containerd unpacks it right away: compressing would only cost time.
-        buildah("push", "--quiet", "--disable-compression", reference, f"oci-archive:{partial}:{reference}")
-        forget(reference)
+        export(reference, partial)
+        forget_others(REPOSITORY, reference)
 
 
 def _delete_old(folder: Path) -> None:
@@ -83,3 +83,4 @@ def _delete_old(folder: Path) -> None:
     archives = sorted(folder.glob(f"{_PREFIX}*.tar"), key=lambda path: path.stat().st_mtime, reverse=True)
     for archive in archives[KEPT_ARCHIVES:]:
         archive.unlink(missing_ok=True)
+        lock_file(archive).unlink(missing_ok=True)

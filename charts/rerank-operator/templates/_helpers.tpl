@@ -58,7 +58,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 # One Deployment per revision; retired ones are deleted.
 - apiGroups: [apps]
   resources: [deployments]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, delete]
 # Revisions are immutable: created and deleted, never changed.
 - apiGroups: [apps]
   resources: [controllerrevisions]
@@ -66,11 +66,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 # The address that Milvus calls. Only garbage collection deletes it.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, update]
 # The published params, and the files that run inside model pods.
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, delete]
 # Read only: which pods to verify, and why one does not start.
 - apiGroups: [""]
   resources: [pods]
@@ -78,5 +78,5 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 # What `kubectl describe rrs` shows.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}

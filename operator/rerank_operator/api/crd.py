@@ -1,8 +1,10 @@
 """Build the CustomResourceDefinition from the pydantic models."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
 from kube_custom_resource import CustomResourceRegistry
+from pydantic import BaseModel
 
 from rerank_operator.api import names, v1alpha1
 
@@ -16,11 +18,30 @@ def build_crd() -> dict[str, Any]:
     (version,) = crd["spec"]["versions"]
     version["selectableFields"] = [{"jsonPath": ".spec.model.name"}]
     schema = version["schema"]["openAPIV3Schema"]
+    _describe(schema, v1alpha1.RerankService)
     _clean(schema)
     schema["properties"]["status"].pop("nullable", None)
     # As in the Gateway API: a resource that nobody has looked at says so.
     schema["properties"]["status"]["default"] = {"conditions": v1alpha1.initial_conditions()}
     return crd
+
+
+def _describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Give each property the description of its field, where that of its type has taken its place."""
+    for name, field in model.model_fields.items():
+        prop = schema["properties"].get(field.alias or name)
+        if prop is None:
+            continue
+        prop["description"] = field.description
+        for nested in _models_in(field.annotation):
+            _describe(prop.get("items", prop), nested)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def _clean(schema: dict[str, Any]) -> None:

@@ -28,20 +28,21 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, Field(max_length=4096)]
 Free = schema.Dict[str, schema.Any]
 
-# Flags that a promise depends on; the operator sets them itself.
+# Flags that the operator sets itself, because a promise depends on each; and what to do instead.
 RESERVED_ARGUMENTS: Final = {
-    "--model": "spec.model.name",
-    "--served-model-name": "spec.model.name",
-    "--revision": "spec.model.revision",
-    "--max-model-len": "spec.model.maxLength",
-    "--trust-remote-code": "spec.model.trustRemoteCode",
-    "--dtype": "spec.engine.dtype",
-    "--host": "nothing: pods always listen on all addresses",
-    "--port": "spec.service.port",
-    "--middleware": "spec.engine.guard",
-    "--tensor-parallel-size": "spec.accelerator.count",
-    "--api-key": "nothing: it leaves /rerank open and breaks Milvus 2.6.0",
+    "--model": "use spec.model.name instead",
+    "--served-model-name": "use spec.model.name instead",
+    "--revision": "use spec.model.revision instead",
+    "--max-model-len": "use spec.model.maxLength instead",
+    "--trust-remote-code": "use spec.model.trustRemoteCode instead",
+    "--dtype": "use spec.engine.dtype instead",
+    "--host": "remove it: pods listen on all addresses",
+    "--port": "use spec.service.port instead",
+    "--middleware": "use spec.engine.guard instead",
+    "--tensor-parallel-size": "use spec.accelerator.count instead",
+    "--api-key": "remove it: it leaves /rerank open and breaks Milvus 2.6.0",
 }
+_SHORT_FLAGS: Final = {"--tensor-parallel-size": "-tp"}
 
 
 class SecretKeyRef(schema.BaseModel):
@@ -175,11 +176,19 @@ class PullPolicy(str, schema.Enum):
 def _reserved_argument_rules() -> list[tuple[str, str]]:
     return [
         (
-            f"!has(self.args) || self.args.all(a, a != '{flag}' && !a.startsWith('{flag}='))",
-            f"engine.args must not hold {flag}; use {instead} instead",
+            f"!has(self.args) || self.args.all(a, !a.matches('{_flag_pattern(flag)}'))",
+            f"engine.args must not hold {flag}; {remedy}",
         )
-        for flag, instead in RESERVED_ARGUMENTS.items()
+        for flag, remedy in RESERVED_ARGUMENTS.items()
     ]
+
+
+def _flag_pattern(flag: str) -> str:
+    """Every way to write a flag: vLLM takes underscores for dashes, a value after =, and some short forms."""
+    spelled = "--" + flag.removeprefix("--").replace("-", "[-_]")
+    if short := _SHORT_FLAGS.get(flag):
+        spelled = f"({spelled}|{short})"
+    return f"^{spelled}(=|$)"
 
 
 class Engine(schema.BaseModel):
@@ -300,7 +309,12 @@ class Milvus(schema.BaseModel):
 class Publish(schema.BaseModel):
     """The ConfigMap that applications read."""
 
-    model_config = _strict()
+    model_config = _strict(
+        (
+            "!has(self.configMapName) || self.configMapName.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+            "publish.configMapName must be lower-case letters, digits, dashes and dots, such as bge-milvus",
+        )
+    )
     config_map_name: schema.Optional[Name] = Field(None, description="Its name. Default: <name>-milvus.")
 
 

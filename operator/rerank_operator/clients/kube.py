@@ -1,4 +1,4 @@
-"""The API server, as far as the operator needs it: list, get, create, apply, delete.
+"""The API server, as far as the operator needs it: list, get, create, update, delete, and the status.
 
 Objects are plain dicts. The typed models of the kubernetes package would refuse answers with fields that they
 do not know, and cost 60 MiB of memory.
@@ -21,6 +21,7 @@ from rerank_operator.clients.errors import (
     NotFound,
     ObjectInvalid,
 )
+from rerank_operator.resources.drift import overlay
 
 REQUEST_TIMEOUT_SECONDS: Final = 30
 PAGE_SIZE: Final = 500
@@ -76,8 +77,8 @@ class KubeClient:
         """Close all connections."""
         await self._api.close()
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> list[dict[str, Any]]:
-        """All objects of a kind, page by page; `namespace` None means the whole cluster."""
+    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> tuple[list[dict[str, Any]], int]:
+        """All objects of a kind, page by page, and the version of the list; `namespace` None is the whole cluster."""
         items: list[dict[str, Any]] = []
         query = {"limit": str(PAGE_SIZE), "labelSelector": selector}
         while True:
@@ -85,7 +86,7 @@ class KubeClient:
             # Items of a list carry neither apiVersion nor kind.
             items += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
             if not (token := page["metadata"].get("continue")):
-                return items
+                return items, int(page["metadata"]["resourceVersion"])
             query["continue"] = token
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
@@ -121,12 +122,23 @@ class KubeClient:
         """Post a core/v1 Event."""
         await self._request("POST", EVENTS.path(event["metadata"]["namespace"]), None, event)
 
-    async def apply(self, obj: dict[str, Any], subresource: str | None = None) -> dict[str, Any]:
-        """Server-side apply of the fields that we own; takes them back from whoever changed them."""
+    async def update(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Put our fields into an object that is there, and leave those of others alone.
+
+        Not server-side apply: an object that was created with POST (which alone never overwrites) has an owner of
+        its fields that apply cannot take list entries from, so that a changed port of a Service would be added.
+        Raises NotFound when the object is gone, AlreadyExists when somebody changed it meanwhile: look again.
+        """
         kind, metadata = KINDS[obj["kind"]], obj["metadata"]
-        path = kind.path(metadata["namespace"], metadata["name"], subresource)
-        query = {"fieldManager": names.FIELD_MANAGER, "force": "true"}
-        return await self._request("PATCH", path, query, obj)
+        path = kind.path(metadata["namespace"], metadata["name"])
+        live = await self._request("GET", path)
+        return await self._request("PUT", path, {"fieldManager": names.FIELD_MANAGER}, overlay(live, obj))
+
+    async def apply_status(self, obj: dict[str, Any]) -> dict[str, Any]:
+        """Server-side apply of the status: conditions of others stay, ours that we no longer name go."""
+        kind, metadata = KINDS[obj["kind"]], obj["metadata"]
+        path = kind.path(metadata["namespace"], metadata["name"], "status")
+        return await self._request("PATCH", path, {"fieldManager": names.FIELD_MANAGER, "force": "true"}, obj)
 
     async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
         """Delete exactly the object with this uid; nothing happens when it is gone or is another one."""

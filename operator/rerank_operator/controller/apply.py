@@ -1,4 +1,4 @@
-"""Write what the plan says about children. New objects are created, never overwritten; known ones are applied."""
+"""Write what the plan says about children. New objects are created, never overwritten; known ones are updated."""
 
 from rerank_operator.clients.kube import KINDS, KubeClient
 from rerank_operator.controller.mirror import Mirror
@@ -6,15 +6,15 @@ from rerank_operator.controller.values import Plan
 
 
 async def apply(plan: Plan, kube: KubeClient, mirror: Mirror) -> None:
-    """Create, apply and delete, in this order.
+    """Create, update and delete, in this order.
 
     Raises the client's error of the first write that fails; what was written before stays, and the next round goes
     on from there.
     """
     for obj in plan.create:
         mirror.put(await kube.create(obj))
-    for obj in plan.apply:
-        mirror.put(await kube.apply(obj))
+    for obj in plan.update:
+        mirror.put(await kube.update(obj))
     for obj in plan.delete:
         metadata = obj["metadata"]
         await kube.delete(KINDS[obj["kind"]], metadata["namespace"], metadata["name"], metadata["uid"])

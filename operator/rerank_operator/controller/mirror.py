@@ -66,8 +66,11 @@ class Mirror:
             del self._objects[key]
         return known is not None
 
-    def replace(self, kind: str, objects: Iterable[Object]) -> set[Key]:
-        """Put a complete list of a kind in place of what is known; returns the keys that this changed."""
+    def replace(self, kind: str, objects: Iterable[Object], version: int) -> set[Key]:
+        """Put a complete list of a kind in place of what is known; returns the keys that this changed.
+
+        What is newer than the list, which has this version, stays.
+        """
         changed: set[Key] = set()
         listed: set[tuple[Key, str]] = set()
         for obj in objects:
@@ -78,7 +81,11 @@ class Mirror:
             if self.put(obj):
                 changed.add(key)
         for key in list(self._objects):
-            gone = [s for s in self._objects[key] if s[0] == kind and (key, s[1]) not in listed]
+            gone = [
+                slot
+                for slot, entry in self._objects[key].items()
+                if slot[0] == kind and (key, slot[1]) not in listed and entry.version <= version
+            ]
             for slot in gone:
                 del self._objects[key][slot]
                 changed.add(key)

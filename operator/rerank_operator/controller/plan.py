@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.controller.values import Key, Object, Observed, Plan, Target
+from rerank_operator.milvus.publication import config_hash
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.drift import is_drifted
 from rerank_operator.resources.publication import build_publication
@@ -46,7 +47,7 @@ def make_plan(observed: Observed, images: EngineImages, now: float) -> Plan:
 def _plan_workloads(observed: Observed, revisions: dict[str, Object]) -> Plan:
     """Files and Deployments of the desired and of the active revision."""
     create: list[Object] = []
-    apply: list[Object] = []
+    update: list[Object] = []
     for revision in dict.fromkeys((observed.desired, observed.active)):
         stored = revisions.get(revision or "")
         if revision is None or stored is None:
@@ -58,8 +59,8 @@ def _plan_workloads(observed: Observed, revisions: dict[str, Object]) -> Plan:
         if live is None:
             create.append(deployment)
         elif is_drifted(deployment, live):
-            apply.append(deployment)
-    return Plan(create=tuple(create), apply=tuple(apply))
+            update.append(deployment)
+    return Plan(create=tuple(create), update=tuple(update))
 
 
 def _plan_verification(
@@ -85,8 +86,8 @@ def _plan_verification(
 def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple[Object, ...]:
     """Service and ConfigMap, where they do not say what they should.
 
-    While a candidate is on its way both stay as they are: they describe the active revision. Only one that
-    somebody deleted is put back.
+    While a candidate is on its way both stay as they are: they describe the active revision. Only what somebody
+    deleted or edited is put back.
     """
     desired, active = observed.desired, observed.active
     serves_desired = observed.is_in_service(desired) or observed.is_verified(desired)
@@ -99,9 +100,17 @@ def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple
     publication = build_publication(observed.spec, observed.resource, facts_of(revisions[revision]), revision)
     wanted = []
     for ours, live in ((service, observed.service), (publication, _published_as(observed, publication))):
-        if live is None or (serves_desired and is_drifted(ours, live)):
+        if live is None or (is_drifted(ours, live) if serves_desired else _is_edited(ours, live)):
             wanted.append(ours)
     return tuple(wanted)
+
+
+def _is_edited(ours: Object, live: Object) -> bool:
+    """Whether somebody changed a Service's selector or published values, which the spec's own edits must not yet do."""
+    if ours["kind"] == "Service":
+        return bool(live.get("spec", {}).get("selector") != ours["spec"]["selector"])
+    annotations = live["metadata"].get("annotations", {})
+    return bool(annotations.get(names.ANNOTATION_CONFIG_HASH) != config_hash(live.get("data", {})))
 
 
 def _published_as(observed: Observed, publication: Object) -> Object | None:

@@ -14,5 +14,5 @@ async def publish(plan: Plan, observed: Observed, kube: KubeClient, mirror: Mirr
     known = {(o["kind"], o["metadata"]["name"]) for o in there}
     for obj in plan.publish:
         is_known = (obj["kind"], obj["metadata"]["name"]) in known
-        mirror.put(await (kube.apply(obj) if is_known else kube.create(obj)))
+        mirror.put(await (kube.update(obj) if is_known else kube.create(obj)))
     return bool(plan.publish)

@@ -20,6 +20,8 @@ from rerank_operator.controller.verify import Verifier
 from rerank_operator.resources.event import build_event
 from rerank_operator.resources.revision import EngineImages
 
+# A verdict usually comes within this time; telling "Verifying" before would be a write for nothing.
+VERDICT_SECONDS: Final = 1.0
 # A foreign object or a refused one may be corrected without an event that reaches us.
 RETRY_TROUBLE_SECONDS: Final = 30.0
 
@@ -51,7 +53,8 @@ class Reconciler:
         published = False
         try:
             await apply(plan, self.kube, self.mirror)
-            self.verifier.start(plan.verify)
+            if self.verifier.start(plan.verify):
+                return VERDICT_SECONDS
             published = await publish(plan, observed, self.kube, self.mirror)
         except NameConflict as error:
             trouble = {"conflicts": (str(error),)}

@@ -16,7 +16,7 @@ from rerank_operator.clients.kube import (
 )
 from rerank_operator.controller.events import SELECTOR
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Key
+from rerank_operator.controller.values import Key, Object
 from rerank_operator.controller.workqueue import WorkQueue
 
 
@@ -24,9 +24,12 @@ async def resync(kube: KubeClient, mirror: Mirror, queue: WorkQueue[Key], namesp
     """List every kind in every watched namespace and queue every reranker; raises the client's errors."""
     for kind in (RERANKERS, DEPLOYMENTS, REVISIONS, SERVICES, CONFIG_MAPS, PODS):
         selector = "" if kind is RERANKERS else SELECTOR
-        objects = []
+        objects: list[Object] = []
+        versions = []
         for namespace in namespaces or (None,):
-            objects += await kube.list(kind, namespace, selector)
-        mirror.replace(kind.kind, objects)
+            items, version = await kube.list(kind, namespace, selector)
+            objects += items
+            versions.append(version)
+        mirror.replace(kind.kind, objects, min(versions))
     for key in mirror.keys():  # noqa: SIM118 - not a dict
         queue.add(key)

@@ -31,7 +31,7 @@ async def report(observed: Observed, now: str, kube: KubeClient, mirror: Mirror)
         "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "uid": metadata["uid"]},
         "status": status,
     }
-    mirror.put(await kube.apply(patch, subresource="status"))
+    mirror.put(await kube.apply_status(patch))
     return _changed_ready(before, judge_conditions(observed))
 
 

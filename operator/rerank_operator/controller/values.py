@@ -152,10 +152,10 @@ class Target:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """Every decision of one round. `create` never touches what exists; `apply` takes back our fields."""
+    """Every decision of one round. `create` never touches what exists; `update` takes our fields back."""
 
     create: tuple[Object, ...] = ()
-    apply: tuple[Object, ...] = ()
+    update: tuple[Object, ...] = ()
     verify: tuple[Target, ...] = ()
     publish: tuple[Object, ...] = ()
     delete: tuple[Object, ...] = ()

@@ -32,12 +32,16 @@ class Verifier:
         """The last verdict of each pod, by its uid."""
         return self._records
 
-    def start(self, targets: tuple[Target, ...]) -> None:
-        """Verify these pods unless that is already going on; the key is woken when there is a verdict."""
-        for target in targets:
-            if target.pod_uid not in self._running:
-                task = asyncio.create_task(self._run(target), name=f"verify {target.base_url}")
-                self._running[target.pod_uid] = task
+    def start(self, targets: tuple[Target, ...]) -> bool:
+        """Verify these pods unless that is already going on; says whether any was started.
+
+        The key is woken when there is a verdict.
+        """
+        new = [target for target in targets if target.pod_uid not in self._running]
+        for target in new:
+            task = asyncio.create_task(self._run(target), name=f"verify {target.base_url}")
+            self._running[target.pod_uid] = task
+        return bool(new)
 
     def forget_all_but(self, pod_uids: set[str]) -> None:
         """Drop the verdicts of pods that are gone."""

@@ -17,13 +17,20 @@ Observer = Callable[[str, float], None]
 
 
 def start_workers(
-    count: int, queue: WorkQueue[Key], reconcile: Reconcile, observe: Observer
+    count: int, queue: WorkQueue[Key], reconcile: Reconcile, observe: Observer, synced: asyncio.Event
 ) -> list[asyncio.Task[None]]:
-    """Start `count` workers; they run until they are cancelled."""
-    return [asyncio.create_task(_work(queue, reconcile, observe), name=f"worker-{number}") for number in range(count)]
+    """Start `count` workers; they begin when everything has been read once, and run until they are cancelled.
+
+    Before that, a child that exists would look as if it were missing.
+    """
+    return [
+        asyncio.create_task(_work(queue, reconcile, observe, synced), name=f"worker-{number}")
+        for number in range(count)
+    ]
 
 
-async def _work(queue: WorkQueue[Key], reconcile: Reconcile, observe: Observer) -> None:
+async def _work(queue: WorkQueue[Key], reconcile: Reconcile, observe: Observer, synced: asyncio.Event) -> None:
+    await synced.wait()
     while True:
         key = await queue.get()
         started = time.perf_counter()

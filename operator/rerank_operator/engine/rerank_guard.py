@@ -34,7 +34,6 @@ import asyncio
 import hmac
 import http.client
 import json
-import logging
 import math
 import os
 import secrets
@@ -72,12 +71,10 @@ DRAIN_TIMEOUT_SECONDS = 60.0
 IN_FLIGHT_POLL_SECONDS = 0.05
 # A request that the engine has lost would otherwise keep the only forward pass, and /ready, busy for ever.
 FORWARD_PASS_LIMIT = 6  # times the time-out of /ready
-# An exchange above this is passed on without being listened to; it is no evidence, only less cheap to judge.
+# A larger exchange passes like any other but is not judged: that would hold up the server's loop for too long.
 LISTEN_LIMIT_BYTES = 8 << 20
 EXCERPT_BYTES = 200
 CLIENT_GRACE_SECONDS = 3.0
-
-log = logging.getLogger("rerank_guard")
 
 
 class Settings(NamedTuple):
@@ -159,7 +156,7 @@ class Guard:
 
     async def _answer_ready(self, scope: Scope, send: Send) -> None:
         fault = "draining" if self.drain.lame else await self.readiness.fault(self.app, scope)
-        self.readiness.log_change(fault)
+        self.readiness.say_change(fault)
         if fault is None:
             await reply(send, 200, {"ready": True})
         else:
@@ -191,7 +188,7 @@ class Drain:
 
     async def run(self, lame: float, patience: float) -> int:
         """Return how many requests are in flight at the end, after lame + patience seconds at most."""
-        log.warning("draining: %g s lame, then up to %g s for %d in flight", lame, patience, self.in_flight)
+        say(f"draining: {lame:g} s lame, then up to {patience:g} s for {self.in_flight} in flight")
         self.lame = True
         await asyncio.sleep(lame)
         self.refusing = True
@@ -200,7 +197,7 @@ class Drain:
         # when it was made; twenty looks a second cost nothing.
         while self.in_flight and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(IN_FLIGHT_POLL_SECONDS)
-        log.warning("drained: %d in flight", self.in_flight)
+        say(f"drained: {self.in_flight} in flight")
         return self.in_flight
 
     def closing(self, send: Send) -> Send:
@@ -244,17 +241,16 @@ class Readiness:
             return f"no forward pass within {timeout:g} s"
         return forward_pass.result()
 
-    def log_change(self, fault: str | None) -> None:
+    def say_change(self, fault: str | None) -> None:
         """Say so when the answer changes: the kubelet's event holds the status code but not the reason."""
         if fault != self._last_fault:
-            log.warning("ready" if fault is None else f"not ready: {fault}")
+            say("ready" if fault is None else f"not ready: {fault}")
             self._last_fault = fault
 
     def _join_pass(self, app: App, scope: Scope) -> asyncio.Future[str | None]:
         """Return the forward pass that is under way, or start one."""
         now = time.monotonic()
-        running = self._pass is not None and not self._pass.done()
-        if self._pass is not None and running:
+        if self._pass is not None and not self._pass.done():
             if now - self._pass_started <= FORWARD_PASS_LIMIT * self.settings.ready_timeout_seconds:
                 return self._pass
             self._pass.cancel()
@@ -427,6 +423,11 @@ def seconds(name: str, value: str | float) -> float:
 def excerpt(text: bytes) -> str:
     """Return the start of an answer as one line of a log."""
     return " ".join(text[:EXCERPT_BYTES].decode("utf-8", "replace").split())
+
+
+def say(message: str) -> None:
+    """Write a line into the pod's log, past vLLM's logging set-up, which drops what a foreign logger says."""
+    print(f"rerank_guard: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def write_token(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Ask the engine in this container to rerank, and judge the answer: an exec probe for ``engine.guard: Off``.
+"""Ask the engine in this container to rerank, and judge the answer: an exec probe for ``engine.guard: Disabled``.
 
 ``python3 -I -S rerank_probe.py --port 8000 --timeout 10`` exits 0 only for a complete answer with each
 document once and finite scores. Otherwise it exits 1 and prints one line that says what was wrong, which the

@@ -24,16 +24,28 @@ _QUANTITY: Final = re.compile(r"([+-]?[0-9.]+)(?:([eE][+-]?[0-9]+)|(n|u|m|k|M|G|
 _DECIMAL: Final = {s: Decimal(1000) ** p for p, s in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
 _BINARY: Final = {s: Decimal(1024) ** p for p, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 
+# Selectors are replaced as a whole: one label more selects other pods.
+_WHOLE_MAPS: Final = {"selector", "matchLabels", "nodeSelector"}
+
 
 def is_drifted(ours: Any, live: Any, field: str = "") -> bool:
     """Whether `live` lacks or contradicts anything in `ours`."""
     if _is_empty(ours):
         return not _is_empty(live) and not isinstance(ours, Mapping)
     if isinstance(ours, Mapping):
+        if field in _WHOLE_MAPS and isinstance(live, Mapping) and set(ours) != set(live):
+            return True
         return not isinstance(live, Mapping) or any(is_drifted(v, live.get(k), k) for k, v in ours.items())
     if isinstance(ours, list):
         return not isinstance(live, list) or _is_list_drifted(ours, live, field)
     return bool(ours != live) and not _is_same_quantity(ours, live)
+
+
+def overlay(live: Any, ours: Any, field: str = "") -> Any:
+    """What is there with our fields put in: maps keep what others added, selectors and lists become ours."""
+    if isinstance(ours, Mapping) and isinstance(live, Mapping) and field not in _WHOLE_MAPS:
+        return {**live, **{key: overlay(live.get(key), value, key) for key, value in ours.items()}}
+    return ours
 
 
 def _is_list_drifted(ours: list[Any], live: list[Any], field: str) -> bool:

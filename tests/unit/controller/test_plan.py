@@ -31,7 +31,7 @@ def test_a_new_reranker_gets_a_revision_its_files_and_its_deployment_in_this_ord
     made = plan(observed())
 
     assert [("ControllerRevision", name), ("ConfigMap", name), ("Deployment", name)] == names_of(made.create)
-    assert ((), (), (), ()) == (made.apply, made.verify, made.publish, made.delete)
+    assert ((), (), (), ()) == (made.update, made.verify, made.publish, made.delete)
 
 
 def test_while_the_engine_starts_there_is_nothing_to_do() -> None:
@@ -92,7 +92,7 @@ def test_an_edit_that_shapes_pods_brings_up_a_candidate_and_leaves_service_and_p
     name = f"bge-{hash_of(**OTHER)}"
 
     assert [("ControllerRevision", name), ("ConfigMap", name), ("Deployment", name)] == names_of(made.create)
-    assert ((), (), ()) == (made.apply, made.publish, made.delete)
+    assert ((), (), ()) == (made.update, made.publish, made.delete)
     assert 2 == made.create[0]["revision"]
 
 
@@ -140,11 +140,11 @@ def test_snapshots_beyond_the_history_go_with_their_files() -> None:
     assert [("ControllerRevision", "bge-old-3"), ("ConfigMap", "bge-old-3")] == names_of(plan(seen).delete)
 
 
-def test_a_deployment_that_somebody_changed_is_applied_again() -> None:
+def test_a_deployment_that_somebody_changed_is_corrected() -> None:
     seen = serving()
     seen.deployments[hash_of()]["spec"]["replicas"] = 5
 
-    assert [("Deployment", f"bge-{hash_of()}")] == names_of(plan(seen).apply)
+    assert [("Deployment", f"bge-{hash_of()}")] == names_of(plan(seen).update)
 
 
 def test_a_service_that_somebody_deleted_is_put_back_even_while_a_candidate_is_on_its_way() -> None:
@@ -166,7 +166,7 @@ def test_suspending_scales_to_zero_and_keeps_the_publication() -> None:
     seen = changed(serving(), suspend=True)
     made = plan(seen)
 
-    assert [0] == [deployment["spec"]["replicas"] for deployment in made.apply]
+    assert [0] == [deployment["spec"]["replicas"] for deployment in made.update]
     assert ((), ()) == (made.publish, made.delete)
 
 
@@ -183,3 +183,12 @@ def test_another_name_for_the_config_map_creates_it_first_and_deletes_the_old_on
 def test_a_name_conflict_or_an_invalid_resource_stops_everything() -> None:
     assert Plan() == plan(dataclasses.replace(observed(), conflicts=("Service 'bge'",)))
     assert Plan() == plan(dataclasses.replace(observed(), reranker=None, invalid="spec.model: required"))
+
+
+def test_an_edit_by_hand_is_taken_back_while_a_candidate_is_on_its_way() -> None:
+    seen = changed(serving(), **OTHER)
+    seen.publications[0]["data"]["RERANK_MODEL"] = "another"
+
+    made = plan(seen).publish
+    assert [("ConfigMap", "bge-milvus")] == names_of(made)
+    assert "BAAI/bge-reranker-v2-m3" == made[0]["data"]["RERANK_MODEL"]

@@ -6,7 +6,7 @@ import pytest
 
 from rerank_operator.api.conditions import MEANINGS, ConditionType, Reason
 from rerank_operator.controller.status import build_status, judge_conditions
-from rerank_operator.controller.values import Observed
+from rerank_operator.controller.values import Observed, Pod
 from tests.builders import NOW, a_pod, a_resource, changed, deployed, hash_of, observed, serving, with_candidate, wrong
 
 OTHER = {"model": {"name": "BAAI/bge-reranker-base"}}
@@ -106,8 +106,8 @@ def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
 
 
 @pytest.mark.parametrize("pods", [(), (a_pod(hash_of(), ready=False),)])
-def test_building_a_status_twice_gives_the_same(pods: tuple[object, ...]) -> None:
-    seen = deployed(pods=pods)  # type: ignore[arg-type] - parametrised
+def test_building_a_status_twice_gives_the_same(pods: tuple[Pod, ...]) -> None:
+    seen = deployed(pods=pods)
     first = build_status(seen, NOW)
     again = dataclasses.replace(seen, resource={**seen.resource, "status": first})
 

@@ -162,6 +162,17 @@ async def test_an_answer_that_breaks_off_is_not_ready() -> None:
     assert "/rerank ended without a complete answer" == answer.json["error"]["message"]
 
 
+async def test_the_log_says_once_why_an_engine_is_not_ready(
+    engine: AsgiEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guard = await started(engine)
+    for mode in (Mode.BUSY, Mode.BUSY, Mode.RIGHT, Mode.RIGHT):
+        engine.mode = mode
+        await ready(guard)
+    said = capsys.readouterr().err.splitlines()
+    assert ["rerank_guard: not ready: /rerank answered 503", "rerank_guard: ready"] == [line[:45] for line in said]
+
+
 async def test_two_probes_at_once_share_one_forward_pass(engine: AsgiEngine) -> None:
     guard = await started(engine)
     engine.hold()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rerank_operator.resources.drift import is_drifted
+from rerank_operator.resources.drift import is_drifted, overlay
 
 SAME: dict[str, tuple[Any, Any]] = {
     "defaults of the API server": ({"a": 1}, {"a": 1, "b": 2}),
@@ -22,6 +22,7 @@ SAME: dict[str, tuple[Any, Any]] = {
 }
 DIFFERENT: dict[str, tuple[Any, Any]] = {
     "an argument more": ({"command": ["vllm"]}, {"command": ["vllm", "--x"]}),
+    "a label more in a selector": ({"selector": {"a": "b"}}, {"selector": {"a": "b", "c": "d"}}),
     "another value": ({"image": "a"}, {"image": "b"}),
     "a missing map": ({"a": {"b": 1}}, {}),
     "another amount": ({"cpu": "1"}, {"cpu": "1500m"}),
@@ -39,3 +40,16 @@ def test_what_is_the_same(ours: Any, live: Any) -> None:
 @pytest.mark.parametrize(("ours", "live"), DIFFERENT.values(), ids=DIFFERENT)
 def test_what_is_different(ours: Any, live: Any) -> None:
     assert is_drifted(ours, live)
+
+
+def test_our_fields_are_put_into_what_is_there() -> None:
+    live = {
+        "metadata": {"labels": {"theirs": "x"}, "resourceVersion": "7"},
+        "spec": {"ports": [1], "selector": {"a": "b"}},
+    }
+    ours = {"metadata": {"labels": {"ours": "y"}}, "spec": {"ports": [2], "selector": {"c": "d"}}}
+
+    assert {
+        "metadata": {"labels": {"theirs": "x", "ours": "y"}, "resourceVersion": "7"},
+        "spec": {"ports": [2], "selector": {"c": "d"}},
+    } == overlay(live, ours)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.catalog.models import lookup
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.pod import build_pod_template
@@ -13,7 +12,7 @@ from tests.builders import a_reranker, a_revision
 
 
 def pod(**spec: Any) -> dict[str, Any]:
-    reranker: RerankService = a_reranker(**spec)
+    reranker = a_reranker(**spec)
     return build_pod_template("bge", "abc", reranker.spec, lookup(reranker.spec.model.name), "image:1")
 
 
