@@ -89,6 +89,8 @@ class _Operator:
         await kopf.operator(
             registry=registry,
             settings=_kopf_settings(),
+            # Unused without peering; kopf would otherwise ask for the name of a user that the image does not have.
+            identity=names.FIELD_MANAGER,  # type: ignore[arg-type]
             standalone=True,
             clusterwide=not self._settings.namespaces,
             namespaces=self._settings.namespaces,

@@ -47,12 +47,24 @@ def install_operator(cluster: Cluster, image: str, console: Console) -> None:
             cluster.apply(kubernetes.namespace(OPERATOR_NAMESPACE, kubernetes.RESTRICTED))
         repository, _, tag = image.rpartition(":")
         running.say(f"helm upgrade --install, image {image}, until the operator is ready")
-        cluster.helm(
-            *("upgrade", "--install", RELEASE, str(CHART), "--namespace", OPERATOR_NAMESPACE),
-            *("--set-string", f"image.repository={repository}", "--set-string", f"image.tag={tag}"),
-            *("--wait", "--timeout", "3m"),
-        )
+        try:
+            cluster.helm(
+                *("upgrade", "--install", RELEASE, str(CHART), "--namespace", OPERATOR_NAMESPACE),
+                *("--set-string", f"image.repository={repository}", "--set-string", f"image.tag={tag}"),
+                *("--wait", "--timeout", "3m"),
+            )
+        except DemoError as error:
+            raise DemoError(f"{error}\n{_last_words_of_operator(cluster)}") from error
         running.outcome = image
+
+
+def _last_words_of_operator(cluster: Cluster) -> str:
+    """Return the state of the operator's pod and the end of its log: helm says only that it is not ready."""
+    words = []
+    for command in (("get", "pods"), ("logs", f"deployment/{RELEASE}", "--tail", "5")):
+        with contextlib.suppress(DemoError):
+            words.append(cluster.kubectl(*command, "--namespace", OPERATOR_NAMESPACE).strip())
+    return "\n".join(words)
 
 
 def create_reranker(cluster: Cluster, reranker: Reranker, models: Path | None, console: Console) -> None:

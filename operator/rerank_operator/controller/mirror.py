@@ -8,8 +8,8 @@ fifty reads where the budget allows three. What makes a mirror dangerous is kept
 * An older version never replaces a newer one.
 * `replace` puts a complete list in place of what is known, so that an object whose deletion was missed (a watch
   that broke) disappears at the next resync.
-* Nothing irrevocable rests on it: creating never overwrites, deleting names the uid, and everything else is a
-  server-side apply of the same fields.
+* Nothing irrevocable rests on it: creating never overwrites, deleting names the uid, and a change reads the live
+  object first and fails when somebody was faster.
 
 Objects are kept as JSON text without managed fields: a tenth of the memory of parsed ones.
 """
