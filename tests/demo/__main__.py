@@ -66,13 +66,13 @@ def up(
         cluster = given_cluster(kubeconfig)
         steps.claim_namespace(cluster, NAMESPACE, started_cluster=False)
         reranker = Reranker.from_sample(sample, NAMESPACE)
-        show(cluster, reranker, operator_image, None, reranker.model)
+        show(cluster, reranker, operator_image, None, f"{reranker.model}, as {sample.name} names it")
         return
     cluster, started = own_cluster.start(console)
     steps.claim_namespace(cluster, NAMESPACE, started_cluster=started)
     parts = own_cluster.make_parts(console)
     reranker = Reranker.from_sample(SAMPLES / "demo.yaml", NAMESPACE, model_path=parts.model.name)
-    show(cluster, reranker, parts.operator_image, parts.model.parent, parts.model_description)
+    show(cluster, reranker, parts.operator_image, parts.model.parent, f"{reranker.model}, {parts.model_description}")
 
 
 @app.command()
@@ -97,7 +97,7 @@ def show(
     config_map = resource["status"]["configMapName"]
     searching.show_params(f"{NAMESPACE}/{config_map}", data, console)
     with steps.reachable_engine(cluster, reranker, console) as engine:
-        searching.show_searches(data, engine, f"{reranker.model}: {model_description}", console)
+        searching.show_searches(data, engine, model_description, console)
     show_what_to_type_next(cluster, reranker, config_map)
 
 
@@ -111,7 +111,9 @@ def show_what_to_type_next(cluster: Cluster, reranker: Reranker, config_map: str
         f"{kubectl} get configmap {config_map} -o jsonpath='{{.data.function\\.json}}'",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)
-    console.print("[bold]Remove everything[/]\n  make demo-down", highlight=False)
+    here = "" if cluster.ours else f" --kubeconfig {cluster.kubeconfig}"
+    console.print("[bold]Remove everything[/]")
+    console.print(f"  {sys.executable} -m tests.demo down{here}", highlight=False, soft_wrap=True, markup=False)
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ class Parts:
     def model_description(self) -> str:
         """What the model is, so that nobody takes it for more."""
         size = sum(file.stat().st_size for file in self.model.iterdir()) / BYTES_PER_MEGABYTE
-        return f"a {size:.1f} MB cross-encoder that was trained on this machine; it knows 16 capitals and nothing else"
+        return f"a {size:.1f} MB cross-encoder trained on this machine: it knows 16 capitals and nothing else"
 
 
 def start(console: Console) -> tuple[Cluster, bool]:

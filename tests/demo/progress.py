@@ -8,6 +8,7 @@ from typing import Final, Self
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 SECONDS_BETWEEN_LINES: Final = 20.0
 
@@ -23,7 +24,7 @@ class Step:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("[dim]{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
             transient=True,
         )
@@ -46,7 +47,7 @@ class Step:
         now = time.monotonic()
         due = detail != self._detail or now - self._last_line > SECONDS_BETWEEN_LINES
         if detail and due and not self._console.is_terminal:
-            self._console.print(f"  {escape(detail)}", style="dim", highlight=False)
+            self._console.print(f"  {escape(detail)}", style="dim", highlight=False, soft_wrap=True)
             self._last_line = now
         self._detail = detail
 
@@ -65,9 +66,9 @@ def step(title: str, console: Console) -> Iterator[Step]:
         with Step(title, console) as running:
             yield running
     except BaseException:
-        console.print(_line("[red]✘[/]", title, started, "failed"), highlight=False)
+        console.print(_line("[red]✘[/]", title, started, "failed"), highlight=False, soft_wrap=True)
         raise
-    console.print(_line("[green]✔[/]", title, started, running.outcome), highlight=False)
+    console.print(_line("[green]✔[/]", title, started, running.outcome), highlight=False, soft_wrap=True)
 
 
 def _line(mark: str, title: str, started: float, outcome: str) -> str:

@@ -44,6 +44,6 @@ def show_searches(data: Mapping[str, str], engine: str, model: str, console: Con
     console.print(*lines, sep="\n", highlight=False, soft_wrap=True, markup=False)
     for comparison in shown:
         console.print(comparison_table(comparison), end="\n\n")
-    console.print(verdict(shown, every), style="bold", highlight=False)
+    console.print(verdict(shown, every), style="bold", highlight=False, soft_wrap=True)
     if any(comparison.rank_after != 1 for comparison in shown):
         raise DemoError("the reranker does not put the right answer first: its pod's log may say why")
