@@ -23,7 +23,8 @@ FRANCE = {
 APPLICATION = """
 import json, os, urllib.request
 body = json.dumps({body}).encode()
-request = urllib.request.Request(os.environ["RERANK_ENDPOINT"] + "/rerank", body, {{"Content-Type": "application/json"}})
+url, headers = os.environ["RERANK_ENDPOINT"] + "/rerank", {{"Content-Type": "application/json"}}
+request = urllib.request.Request(url, body, headers)
 results = json.load(urllib.request.urlopen(request, timeout=30))["results"]
 print("best", max(results, key=lambda r: r["relevance_score"])["index"], "of", len(results))
 """
@@ -151,15 +152,10 @@ def test_deleting_the_resource_leaves_nothing_behind(demo: Demo) -> None:
 
 def rerank(pod_ip: str, documents: int) -> int:
     """Ask the pod itself, as a connection that was there before would; returns the number of results."""
-    body = {
-        "query": FRANCE["query"],
-        "documents": [f"{n} The capital of France is Paris." * 12 for n in range(documents)],
-    }
-    request = urllib.request.Request(
-        f"http://{pod_ip}:8000/rerank", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return len(json.load(answer)["results"])
+    texts = [f"{number} The capital of France is Paris." * 12 for number in range(documents)]
+    body = {"query": FRANCE["query"], "documents": texts}
+    answer = httpx.post(f"http://{pod_ip}:8000/rerank", json=body, timeout=60, trust_env=False)
+    return len(answer.raise_for_status().json()["results"])
 
 
 def newer_pod_is_ready(demo: Demo, old: dict[str, Any]) -> bool:

@@ -73,6 +73,8 @@ class Reconciler:
         observed = dataclasses.replace(observed, **trouble)
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         changed = await report(observed, now, self.kube, self.mirror)
+        if changed:
+            logger.info("%s: %s", "/".join(key), changed.reason, extra={"reranker": "/".join(key)})
         if changed and changed.reason not in _NO_EVENT:
             await self._post_event(observed, changed, now)
 
