@@ -5,6 +5,7 @@ import threading
 import time
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.node.conftest import NAMESPACE, Demo
