@@ -38,7 +38,10 @@ console = Console()
 
 def run(
     sizes: Annotated[str, typer.Option(help="Numbers of rerankers, separated by commas.")] = "50,200,1000",
-    json_file: Annotated[Path, typer.Option("--json", help="Where the figures go.", dir_okay=False)] = RESULTS,
+    json_file: Annotated[
+        Path,
+        typer.Option("--json", help="Where the figures go.", dir_okay=False, show_default="build/bench/results.json"),
+    ] = RESULTS,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a budget is missed.")] = False,
 ) -> None:

@@ -20,7 +20,8 @@ from rerank_operator.api.conditions import Reason
 from rerank_operator.api.crd import build_crd
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.cli import cli
-from rerank_operator.milvus.publication import Publication, build_data
+from rerank_operator.milvus.config_map import build_data
+from rerank_operator.milvus.publication import Publication
 from rerank_operator.settings import Settings
 from tests.contract import reasons_page, spec_page
 from tests.contract.chart import ROOT

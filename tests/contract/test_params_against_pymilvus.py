@@ -7,7 +7,8 @@ import pytest
 from pymilvus import Function, FunctionType
 from pymilvus.client.prepare import Prepare
 
-from rerank_operator.milvus.publication import Publication, build_data
+from rerank_operator.milvus.config_map import build_data
+from rerank_operator.milvus.publication import Publication
 
 PUBLICATION = Publication(
     config_map_name="bge-milvus",

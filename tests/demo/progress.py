@@ -24,9 +24,10 @@ class Step:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn("[dim]{task.fields[detail]}", table_column=Column(ratio=1, no_wrap=True)),
             console=console,
             transient=True,
+            expand=True,
         )
         self._task = self._live.add_task(escape(title), total=None, detail="")
         self.outcome = ""

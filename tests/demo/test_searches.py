@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from rerank_operator.milvus.publication import Publication, build_data
+from rerank_operator.milvus.config_map import build_data
+from rerank_operator.milvus.publication import Publication
 from tests.demo.documents import QUESTION, answer_for, documents, questions
 from tests.demo.searches import DocumentSearch, PublishedFunction, milvus_lite
 from tests.doubles.engine import EngineDouble

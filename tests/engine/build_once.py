@@ -29,7 +29,11 @@ def build_once(target: Path, build: Callable[[Path], None]) -> Path:
             return target
         partial = target.with_name(f".{target.name}.partial")
         remove(partial)
-        build(partial)
+        try:
+            build(partial)
+        except BaseException:
+            remove(partial)
+            raise
         make_world_readable(partial)
         partial.rename(target)
     return target

@@ -14,7 +14,8 @@ import pytest
 from milvus_lite.server_manager import server_manager_instance
 from pymilvus import AnnSearchRequest, DataType, Function, FunctionType, MilvusClient
 
-from rerank_operator.milvus.publication import Publication, build_data
+from rerank_operator.milvus.config_map import build_data
+from rerank_operator.milvus.publication import Publication
 from tests.doubles.engine import EngineDouble
 from tests.doubles.rerank_answers import score_all
 

@@ -46,10 +46,11 @@ def export(reference: str, archive: Path) -> None:
 
 def forget_others(repository: str, reference: str) -> None:
     """Remove all images of a repository but one, whose layers the next build can use again."""
-    images = json.loads(buildah("images", "--json", repository))
-    names = {name for image in images for name in image["names"] or ()}
+    images = json.loads(buildah("images", "--json"))
+    names = {name for image in images for name in image.get("names") or ()}
     for name in sorted(names - {reference}):
-        buildah("rmi", name)
+        if name.startswith(f"{repository}:"):
+            buildah("rmi", name)
 
 
 def _blob(folder: str, descriptor: dict[str, Any]) -> Path:

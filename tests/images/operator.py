@@ -66,6 +66,8 @@ def _build(reference: str, partial: Path, console: Console) -> None:
     base = ensure_base(console)
     # Two builds at once would remove each other's layers.
     with exclusive(images_dir() / ".buildah.lock"), console.status(f"building {reference}"):
+        for left_by_a_crash in images_dir().glob(f".{_PREFIX}*.partial"):
+            left_by_a_crash.unlink()
         buildah("pull", "--quiet", f"oci-archive:{base.archive}")
         with TemporaryDirectory() as scratch:
             buildah(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.controller.values import Key, Object, Observed, Plan, Target
-from rerank_operator.milvus.publication import config_hash
+from rerank_operator.milvus.config_map import config_hash
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.drift import is_drifted
 from rerank_operator.resources.publication import build_publication

@@ -5,10 +5,9 @@ integer here: `32.0` and `None` would be refused at search time. `queries` is ne
 belongs to one search.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from rerank_operator.milvus.publication import Publication
+from rerank_operator.milvus.publication import Publication
 
 Params = dict[str, str | int]
 
@@ -19,7 +18,7 @@ FUNCTION_TYPE: Final = "RERANK"
 LITE_API_KEY: Final = "not-needed"
 
 
-def build_params(publication: "Publication") -> Params:
+def build_params(publication: Publication) -> Params:
     """Build the one set of params that every Milvus since 2.6.0 takes.
 
     * 2.6.0 reads the batch size from `max_batch`, later versions from `max_client_batch_size`; each ignores
@@ -41,7 +40,7 @@ def build_params(publication: "Publication") -> Params:
     return params
 
 
-def build_function(publication: "Publication") -> dict[str, object]:
+def build_function(publication: Publication) -> dict[str, object]:
     """Build the arguments of a pymilvus `Function`; `function_type` is the name of a `FunctionType`.
 
     Every Milvus version takes exactly one input field, and it has to be a VARCHAR field.
@@ -54,7 +53,7 @@ def build_function(publication: "Publication") -> dict[str, object]:
     }
 
 
-def build_lite_params(publication: "Publication") -> Params:
+def build_lite_params(publication: Publication) -> Params:
     """Build the params for Milvus Lite 3.2: its only provider is cohere, and `base_url` replaces its address.
 
     Lite appends `/rerank` to `base_url`, sends the model name, and takes neither a batch size nor a

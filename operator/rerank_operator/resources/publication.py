@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import RerankService
-from rerank_operator.milvus.publication import Publication, build_data, config_hash
+from rerank_operator.milvus.config_map import build_data, config_hash
+from rerank_operator.milvus.publication import Publication
 from rerank_operator.resources.render import owner_reference, render
 from rerank_operator.resources.revision import Facts
 

@@ -4,7 +4,8 @@ import json
 import pytest
 import yaml
 
-from rerank_operator.milvus.publication import Publication, build_data, config_hash
+from rerank_operator.milvus.config_map import build_data, config_hash
+from rerank_operator.milvus.publication import Publication
 
 PUBLICATION = Publication(
     config_map_name="bge-milvus",
