@@ -36,6 +36,8 @@ check: lint ## The fast part of the tests, in about a minute
 test: lint ## All tests: unit, contract, a real API server, and the real node with the real vLLM
 	@$(RUN) tests.cluster packages
 	@$(RUN) tests.cluster binaries
+	@$(RUN) tests.engine environment
+	@$(RUN) tests.engine models
 	@$(BIN)/pytest
 bench: install ## Measure the budgets; table and build/bench/*.json
 	@$(RUN) tests.cluster packages

@@ -82,8 +82,8 @@ def serving(**spec: Any) -> Observed:
     base = deployed(**spec)
     revision = hash_of(**spec)
     owner = base.resource
-    service = build_service(base.spec, owner, revision)
-    publication = build_publication(base.spec, owner, facts_of(base.revisions[revision]), revision)
+    service = build_service(base.wanted, owner, revision)
+    publication = build_publication(base.wanted, owner, facts_of(base.revisions[revision]), revision)
     return dataclasses.replace(base, service=service, publications=(publication,), records=right(base.pods))
 
 

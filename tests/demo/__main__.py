@@ -111,9 +111,9 @@ def show_what_to_type_next(cluster: Cluster, reranker: Reranker, config_map: str
         f"{kubectl} get configmap {config_map} -o jsonpath='{{.data.function\\.json}}'",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)
-    here = "" if cluster.ours else f" --kubeconfig {cluster.kubeconfig}"
+    here = "" if cluster.ours else f" KUBECONFIG={cluster.kubeconfig}"
     console.print("[bold]Remove everything[/]")
-    console.print(f"  {sys.executable} -m tests.demo down{here}", highlight=False, soft_wrap=True, markup=False)
+    console.print(f"  make demo-down{here}", highlight=False, soft_wrap=True, markup=False)
 
 
 def main() -> None:

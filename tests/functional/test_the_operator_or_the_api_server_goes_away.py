@@ -67,3 +67,11 @@ def test_sigterm_ends_the_operator_with_exit_code_zero(world: World) -> None:
 
     assert 0 == world.operator.stop()
     world.operator.start()
+
+
+def test_prometheus_sees_the_rounds(world: World) -> None:
+    world.reranker()
+    world.wait_for_reason("Ready")
+
+    assert 'rerank_operator_reconcile_total{outcome="ok"}' in world.operator.metrics()
+    assert "rerank_operator_queue_length 0.0" in world.operator.metrics()

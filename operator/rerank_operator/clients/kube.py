@@ -17,6 +17,7 @@ from rerank_operator.clients.errors import (
     AlreadyExists,
     ApiRejected,
     ApiUnavailable,
+    ClientError,
     NameConflict,
     NotFound,
     ObjectInvalid,
@@ -167,10 +168,11 @@ class KubeClient:
         if response.status < 300:  # noqa: PLR2004 - HTTP success
             parsed: dict[str, Any] = json.loads(payload)
             return parsed
-        raise _error(what, response.status, payload)
+        raise error_of(what, response.status, payload)
 
 
-def _error(what: str, status: int, payload: bytes) -> Exception:
+def error_of(what: str, status: int, payload: bytes) -> ClientError:
+    """What an answer other than success means: `what` was tried, `payload` is the API server's Status."""
     try:
         document = json.loads(payload)
         message = document.get("message") or document.get("reason") or ""

@@ -29,7 +29,7 @@ def make_plan(observed: Observed, images: EngineImages, now: float) -> Plan:
     created: list[Object] = []
     if observed.desired not in revisions:
         number = max((int(r["revision"]) for r in revisions.values()), default=0) + 1
-        stored = build_revision(observed.spec, observed.resource, observed.desired, images, number)
+        stored = build_revision(observed.wanted, observed.resource, observed.desired, images, number)
         revisions[observed.desired] = stored
         created.append(stored)
     workloads = _plan_workloads(observed, revisions)
@@ -96,8 +96,8 @@ def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple
         return ()
     if not serves_desired and observed.published is None:
         return ()  # nothing was ever verified; a Service alone proves nothing
-    service = build_service(observed.spec, observed.resource, revision)
-    publication = build_publication(observed.spec, observed.resource, facts_of(revisions[revision]), revision)
+    service = build_service(observed.wanted, observed.resource, revision)
+    publication = build_publication(observed.wanted, observed.resource, facts_of(revisions[revision]), revision)
     wanted = []
     for ours, live in ((service, observed.service), (publication, _published_as(observed, publication))):
         if live is None or (is_drifted(ours, live) if serves_desired else _is_edited(ours, live)):
@@ -134,7 +134,7 @@ def _plan_deletions(observed: Observed) -> tuple[Object, ...]:
 
 def _former_publications(observed: Observed) -> list[Object]:
     """ConfigMaps under a former `publish.configMapName`, once the new one is there."""
-    spec = observed.spec
+    spec = observed.wanted
     name = spec.spec.publish.config_map_name or names.publication_name(spec.metadata.name)
     current: list[Any] = [o for o in observed.publications if o["metadata"]["name"] == name]
     return [o for o in observed.publications if o not in current] if current else []

@@ -44,7 +44,6 @@ def build_status(observed: Observed, now: str) -> Object:
     status: Object = {"observedGeneration": generation, "conditions": conditions}
     if observed.reranker is None:
         return status
-    spec = observed.reranker
     active, desired = observed.active, observed.desired
     status["selector"] = f"{names.LABEL_RERANKER}={metadata['name']}"
     status["replicas"] = len(observed.pods_of(active or desired))
@@ -54,8 +53,9 @@ def build_status(observed: Observed, now: str) -> Object:
     if active != desired:
         status["candidateRevision"] = desired
     if observed.published:
-        status["endpoint"] = names.endpoint(metadata["name"], metadata["namespace"], spec.spec.service.port)
-        status["configMapName"] = observed.publications[0]["metadata"]["name"]
+        publication = observed.publications[0]
+        status["endpoint"] = publication["data"]["RERANK_ENDPOINT"]
+        status["configMapName"] = publication["metadata"]["name"]
     return status
 
 
@@ -101,8 +101,8 @@ def _accepted(observed: Observed) -> Condition:
 def _engine_available(observed: Observed) -> Condition:
     kind = ConditionType.ENGINE_AVAILABLE
     desired, wanted = observed.desired, observed.wanted_replicas
-    if observed.spec.spec.suspend or wanted == 0:
-        detail = "" if observed.spec.spec.suspend else "spec.replicas is 0: no model pod runs"
+    if observed.wanted.spec.suspend or wanted == 0:
+        detail = "" if observed.wanted.spec.suspend else "spec.replicas is 0: no model pod runs"
         return Condition(kind, "False", Reason.SUSPENDED, detail)
     ready = len(observed.ready_pods(desired))
     counted = f"{ready} of {wanted} model pods of revision {desired} are ready"

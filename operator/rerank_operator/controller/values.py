@@ -74,7 +74,7 @@ class Observed:
     refused: str = ""
 
     @property
-    def spec(self) -> RerankService:
+    def wanted(self) -> RerankService:
         """The parsed resource; only for a valid one."""
         if self.reranker is None:
             raise ValueError(self.invalid)
@@ -83,7 +83,7 @@ class Observed:
     @property
     def desired(self) -> str:
         """Hash of the revision that the spec asks for."""
-        return revision_hash(self.spec.spec)
+        return revision_hash(self.wanted.spec)
 
     @property
     def active(self) -> str | None:
@@ -110,7 +110,7 @@ class Observed:
     @property
     def wanted_replicas(self) -> int:
         """Model pods that should run now."""
-        spec = self.spec.spec
+        spec = self.wanted.spec
         return 0 if spec.suspend else int(spec.replicas)
 
     def pods_of(self, revision: str) -> tuple[Pod, ...]:
