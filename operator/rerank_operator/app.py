@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS: Final = 600
 FIRST_SYNC_RETRY_SECONDS: Final = 2.0
 
 
@@ -88,7 +87,7 @@ class _Operator:
 
         await kopf.operator(
             registry=registry,
-            settings=_kopf_settings(),
+            settings=events.watch_settings(),
             # Unused without peering; kopf would otherwise ask for the name of a user that the image does not have.
             identity=names.FIELD_MANAGER,  # type: ignore[arg-type]
             standalone=True,
@@ -118,21 +117,3 @@ class _Operator:
     def _unhealthy(self) -> list[str]:
         dead = [f"{task.get_name()} has ended" for task in self._tasks if task.done()]
         return dead if self._synced.is_set() else [*dead, "the API server has not been read yet"]
-
-
-def _kopf_settings() -> kopf.OperatorSettings:
-    """Watch only what is ours, tell nobody else, and never pause because of a stray peering object."""
-    settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True
-    settings.posting.enabled = False
-    settings.watching.server_timeout = WATCH_SECONDS
-    settings.watching.client_timeout = WATCH_SECONDS + 30
-    settings.watching.connect_timeout = 10
-    settings.watching.reconnect_backoff = 1.0
-    settings.watching.chunk_size = 500
-    settings.networking.request_timeout = 30
-    settings.process.ultimate_exiting_timeout = 25
-    settings.persistence.finalizer = f"{names.GROUP}/never-added"
-    for group, _, plural, _ in events.CHILDREN:
-        settings.watching.label_selectors[group, plural] = events.SELECTOR
-    return settings

@@ -7,12 +7,11 @@ from typing import Final
 
 from rich.console import Console
 
-from tests.cluster import binaries, images, node, progress
+from tests.cluster import binaries, node, progress
 from tests.demo.kubernetes import Cluster
 from tests.demo.progress import step
 from tests.engine.tiny_reranker import ensure_model
-from tests.images.engine import ensure_engine_archive
-from tests.images.operator import ensure_operator_archive
+from tests.images.loading import load_engine, load_operator
 
 BYTES_PER_MEGABYTE: Final = 1e6
 
@@ -58,20 +57,15 @@ def stop(console: Console) -> None:
 
 def make_parts(console: Console) -> Parts:
     """Build both images and train the model, each only if it is not in the cache, and load the images."""
-    with step("Build the operator's image", console) as running:
-        operator = ensure_operator_archive(console)
-        running.outcome = operator.reference
-    with step("Pack vLLM for CPU into an image", console) as running:
-        engine = ensure_engine_archive(console)
-        running.outcome = engine.reference
+    with step("Build the operator's image and load it into the node", console) as running:
+        running.outcome = operator_image = load_operator(console)
+    with step("Pack vLLM for CPU into an image and load it into the node", console) as running:
+        running.say("5 GB; three minutes the first time")
+        running.outcome = load_engine(console)
     with step("Train the model", console) as running:
         model = ensure_model(console)
         running.outcome = f"{model.name} in the cache"
-    for image in (operator, engine):
-        with step(f"Load {image.reference} into the node", console) as running:
-            running.say(f"{image.archive.stat().st_size / BYTES_PER_MEGABYTE:.0f} MB")
-            running.outcome = "" if images.import_archive(image.archive) else "it is there already"
-    return Parts(operator.reference, model)
+    return Parts(operator_image, model)
 
 
 def _cluster(kubeconfig: Path) -> Cluster:

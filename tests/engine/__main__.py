@@ -1,6 +1,7 @@
 """Make the engine of the tests ahead of time, or run it by hand."""
 
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,10 @@ import typer
 from rich.console import Console
 
 from tests.engine import environment, tiny_reranker
-from tests.engine.server import VllmServer
+from tests.engine.environment import EnvironmentUnavailableError
+from tests.engine.server import VllmServer, VllmStartError
+from tests.engine.tiny_reranker import TrainingError
+from tests.engine.uv_install import UvError
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False)
 console = Console()
@@ -38,7 +42,10 @@ def serve(
     """Run the real vLLM with the tiny reranker on a free loopback port until Ctrl-C."""
     with VllmServer(model or tiny_reranker.ensure_model(), middleware=middleware) as server:
         console.print(f"ready in {server.seconds_to_ready:.0f} s: {server.url}", soft_wrap=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        # Blocked only now: the server inherits the mask of its parent, and must not.
+        ending = {signal.SIGINT, signal.SIGTERM}
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+        signal.sigwait(ending)
 
 
 @app.command()
@@ -48,4 +55,7 @@ def pin() -> None:
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except (EnvironmentUnavailableError, UvError, TrainingError, VllmStartError) as error:
+        sys.exit(f"error: {error}")

@@ -70,6 +70,7 @@ class VllmServer:
         self._ready_deadline = ready_deadline
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -107,6 +108,8 @@ class VllmServer:
         """End the whole process group, by force after five seconds, and remove the scratch folder."""
         if self._process is not None:
             _end_group(self._process)
+        if self._watchdog is not None:
+            self._watchdog.communicate()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -115,17 +118,16 @@ class VllmServer:
         serve = (str(python), "-m", "vllm.entrypoints.cli.main", "serve", str(self.model))
         named = ("--served-model-name", self.served_name, "--port", str(self.port))
         guard = ("--middleware", f"{self.middleware.stem}.Guard") if self.middleware else ()
-        # The kernel kills the server if the test process dies without a word.
-        wrapper = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
         with (self._scratch() / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*wrapper, *serve, *_ARGUMENTS, *named, *guard, *self._arguments],
+                [*serve, *_ARGUMENTS, *named, *guard, *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=self._environment_variables(),
                 start_new_session=True,
             )
+        self._watchdog = start_watchdog(self._process.pid)
 
     def _environment_variables(self) -> dict[str, str]:
         inherited = {
@@ -169,6 +171,16 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def start_watchdog(group: int) -> "subprocess.Popen[bytes]":
+    """Start a process that kills the group when this one is gone, even if it was killed itself.
+
+    It reads a pipe that only this process can write to: the kernel closes it whatever ends this process.
+    """
+    script = f"cat; kill -s KILL -- -{group}"
+    pipe, null = subprocess.PIPE, subprocess.DEVNULL
+    return subprocess.Popen(["sh", "-c", script], stdin=pipe, stdout=null, stderr=null, start_new_session=True)
 
 
 def _end_group(process: "subprocess.Popen[bytes]") -> None:

@@ -1,9 +1,14 @@
 """Build the container images of the tests, each as an OCI archive in the cache."""
 
+import sys
+
 import typer
 from rich.console import Console
 
-from tests.images.base import ensure_base
+from tests.cluster.errors import ClusterError
+from tests.engine.environment import EnvironmentUnavailableError
+from tests.engine.uv_install import UvError
+from tests.images.base import ImageBuildError, ensure_base
 from tests.images.engine import discard_archive, ensure_engine_archive
 from tests.images.loading import load_engine, load_operator
 from tests.images.oci import Image
@@ -50,4 +55,7 @@ def _show(image: Image) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    try:
+        app()
+    except (ClusterError, EnvironmentUnavailableError, ImageBuildError, UvError) as error:
+        sys.exit(f"error: {error}")

@@ -1,6 +1,7 @@
 """What passes between the stages. Frozen; nothing here reads or writes anything."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -80,12 +81,12 @@ class Observed:
             raise ValueError(self.invalid)
         return self.reranker
 
-    @property
+    @functools.cached_property
     def desired(self) -> str:
         """Hash of the revision that the spec asks for."""
         return revision_hash(self.wanted.spec)
 
-    @property
+    @functools.cached_property
     def active(self) -> str | None:
         """Revision that the Service routes to.
 
@@ -98,7 +99,7 @@ class Observed:
             return revision
         return self.published
 
-    @property
+    @functools.cached_property
     def published(self) -> str | None:
         """Revision that the ConfigMap describes."""
         for publication in self.publications:

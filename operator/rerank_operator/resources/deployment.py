@@ -14,7 +14,7 @@ def build_deployment(stored: dict[str, Any], replicas: int) -> dict[str, Any]:
     """The Deployment of the revision in the ControllerRevision `stored`."""
     metadata = stored["metadata"]
     name, revision = metadata["labels"][names.LABEL_RERANKER], metadata["labels"][names.LABEL_REVISION]
-    return render(
+    deployment = render(
         "deployment.yaml.j2",
         name=metadata["name"],
         namespace=metadata["namespace"],
@@ -23,19 +23,21 @@ def build_deployment(stored: dict[str, Any], replicas: int) -> dict[str, Any]:
         replicas=replicas,
         progress_deadline=PROGRESS_DEADLINE_SECONDS,
         selector=names.revision_selector(name, revision),
-        template=stored["data"]["template"],
     )
+    deployment["spec"]["template"] = stored["data"]["template"]
+    return deployment
 
 
 def build_files_config_map(stored: dict[str, Any]) -> dict[str, Any]:
     """The ConfigMap with the files that run inside the pods of a revision."""
     metadata = stored["metadata"]
     name, revision = metadata["labels"][names.LABEL_RERANKER], metadata["labels"][names.LABEL_REVISION]
-    return render(
+    config_map = render(
         "files.yaml.j2",
         name=metadata["name"],
         namespace=metadata["namespace"],
         labels={**names.revision_labels(name, revision), names.LABEL_ROLE: names.ROLE_FILES},
         owner=metadata["ownerReferences"][0],
-        files=stored["data"]["files"],
     )
+    config_map["data"] = stored["data"]["files"]
+    return config_map

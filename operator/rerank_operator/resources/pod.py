@@ -1,5 +1,6 @@
 """The pod of one revision."""
 
+import functools
 from importlib import resources as package_files
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ GPU_RESOURCE: Final = "nvidia.com/gpu"
 SHM_SIZE: Final = "2Gi"
 
 
+@functools.cache
 def build_files() -> dict[str, str]:
     """Files that are mounted into the model pod, by name: the guard and the exec probe."""
     folder = package_files.files("rerank_operator.engine")

@@ -44,12 +44,13 @@ def build_publication(reranker: RerankService, owner: dict[str, Any], facts: Fac
     publication = describe(reranker, facts, revision)
     data = build_data(publication)
     name = reranker.metadata.name
-    return render(
+    config_map = render(
         "publication.yaml.j2",
         name=publication.config_map_name,
         namespace=publication.namespace,
         labels={**names.revision_labels(name, revision), names.LABEL_ROLE: names.ROLE_PUBLICATION},
         annotations={names.ANNOTATION_CONFIG_HASH: config_hash(data)},
         owner=owner_reference(owner),
-        data=data,
     )
+    config_map["data"] = data
+    return config_map

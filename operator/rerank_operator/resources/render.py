@@ -25,7 +25,10 @@ def _environment() -> jinja2.Environment:
 
 
 def render(template: str, /, **values: Any) -> dict[str, Any]:
-    """Render `templates/<template>` and parse it; raises jinja2.UndefinedError for a missing value."""
+    """Render `templates/<template>` and parse it; raises jinja2.UndefinedError for a missing value.
+
+    Parsing is slow, so that a value which is large and rendered often is put in by the builder afterwards.
+    """
     text = _environment().get_template(template).render(**values)
     parsed: dict[str, Any] = yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where there is one
     return parsed

@@ -64,19 +64,20 @@ def build_revision(
     """The ControllerRevision of `revision`: pod template, mounted files and facts; `number` orders the history."""
     name, spec = reranker.metadata.name, reranker.spec
     image = images.cpu if spec.accelerator.type is AcceleratorType.CPU else images.gpu
-    return render(
+    stored = render(
         "revision.yaml.j2",
         name=names.revision_name(name, revision),
         namespace=reranker.metadata.namespace,
         labels=names.revision_labels(name, revision),
         owner=owner_reference(owner),
         number=number,
-        data={
-            "template": build_pod_template(name, revision, spec, lookup(spec.model.name), image),
-            "files": build_files(),
-            "facts": dataclasses.asdict(Facts.of(spec)),
-        },
     )
+    stored["data"] = {
+        "template": build_pod_template(name, revision, spec, lookup(spec.model.name), image),
+        "files": build_files(),
+        "facts": dataclasses.asdict(Facts.of(spec)),
+    }
+    return stored
 
 
 def facts_of(stored: dict[str, Any]) -> Facts:
