@@ -7,6 +7,7 @@ and one with it.
 import datetime as dt
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -103,6 +104,8 @@ def describe_machine() -> Machine:
 
 def main() -> None:
     """Run the command line; what a person can mend is shown as one message."""
+    # Whoever ends a benchmark must not leave its operator running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         typer.run(run)
     except (BenchError, ClusterError) as error:

@@ -26,6 +26,8 @@ from rerank_operator.resources.drift import overlay
 
 REQUEST_TIMEOUT_SECONDS: Final = 30
 PAGE_SIZE: Final = 500
+# Each TLS connection keeps a quarter of a megabyte.
+CONNECTIONS: Final = 8
 _RETRY_LATER: Final = {408, 429, 500, 502, 503, 504}
 
 
@@ -72,6 +74,7 @@ class KubeClient:
             config.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)
+        configuration.connection_pool_maxsize = CONNECTIONS
         return cls(client.ApiClient(configuration))
 
     async def close(self) -> None:

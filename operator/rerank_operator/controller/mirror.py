@@ -125,6 +125,8 @@ def _relevant(obj: Object) -> bytes:
         relevant = {**obj, "metadata": metadata}
         if obj["kind"] == "Deployment":
             relevant["status"] = _relevant_deployment_status(obj.get("status", {}))
+        elif obj["kind"] == "ControllerRevision":
+            relevant["data"] = {k: v for k, v in obj["data"].items() if k != "files"}  # read anew if ever needed
         elif metadata.get("labels", {}).get(names.LABEL_ROLE) == names.ROLE_FILES:
             relevant.pop("data", None)  # immutable: only its existence matters
     return json.dumps(relevant, separators=(",", ":")).encode()

@@ -7,18 +7,34 @@ from pydantic import ValidationError
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import RerankService
-from rerank_operator.clients.kube import CONFIG_MAPS, SERVICES, Kind, KubeClient
+from rerank_operator.clients.kube import CONFIG_MAPS, REVISIONS, SERVICES, Kind, KubeClient
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.values import Key, Object, Observed, Pod, Record
 
 
 async def observe(key: Key, mirror: Mirror, records: Mapping[str, Record], kube: KubeClient) -> Observed | None:
-    """What is known of a reranker; None when it is gone or going, and there is nothing left to do."""
+    """What is known of a reranker; None when it is gone or going, and there is nothing left to do.
+
+    The API server is asked only where the mirror cannot know: for foreign objects with our names before anything is
+    created, and for the files of a revision when their ConfigMap is missing.
+    """
     observed = look(key, mirror, records)
-    if observed is None or observed.reranker is None or observed.revisions:
+    if observed is None or observed.reranker is None:
         return observed
-    conflicts = await _name_conflicts(observed.reranker, observed, kube)
-    return dataclasses.replace(observed, conflicts=conflicts)
+    if not observed.revisions:
+        conflicts = await _name_conflicts(observed.reranker, observed, kube)
+        return dataclasses.replace(observed, conflicts=conflicts)
+    revisions = dict(observed.revisions)
+    for revision in set(revisions) - set(observed.files):
+        if revision not in (observed.desired, observed.active):
+            continue
+        metadata = revisions[revision]["metadata"]
+        complete = await kube.get(REVISIONS, metadata["namespace"], metadata["name"])
+        if complete is None:
+            del revisions[revision]
+        else:
+            revisions[revision] = complete
+    return dataclasses.replace(observed, revisions=revisions)
 
 
 def look(key: Key, mirror: Mirror, records: Mapping[str, Record]) -> Observed | None:
