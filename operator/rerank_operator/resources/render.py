@@ -19,6 +19,7 @@ def _environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.PackageLoader("rerank_operator.resources"),
         undefined=jinja2.StrictUndefined,
+        auto_reload=False,  # a file is never changed under a running operator
         autoescape=False,  # noqa: S701 - YAML, not HTML; tojson quotes every value
         trim_blocks=True,
         lstrip_blocks=True,
