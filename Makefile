@@ -11,7 +11,7 @@ GIVEN_KUBECONFIG := $(if $(filter command line,$(origin KUBECONFIG)),--kubeconfi
 
 ##@ See it work
 .PHONY: demo demo-down
-demo: install ## A real node, a real vLLM, a verified reranker, and a Milvus search before and after (KUBECONFIG=... uses your cluster)
+demo: install ## A real node, a real vLLM, a verified reranker, and a Milvus search before and after (your own cluster: KUBECONFIG=..., DEMO_OPERATOR_IMAGE=...)
 	@$(if $(GIVEN_KUBECONFIG),,$(RUN) tests.cluster packages)
 	@$(RUN) tests.demo up $(GIVEN_KUBECONFIG)
 demo-down: install ## Remove what the demo made
