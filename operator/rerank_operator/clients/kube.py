@@ -75,6 +75,8 @@ class KubeClient:
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)
         configuration.connection_pool_maxsize = CONNECTIONS
+        # aiohttp would look for proxies and a .netrc in another thread, for each request. A kubeconfig can name a proxy.
+        configuration.client_session_kwargs = {"trust_env": False}
         return cls(client.ApiClient(configuration))
 
     async def close(self) -> None:

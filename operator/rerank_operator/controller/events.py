@@ -43,6 +43,7 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.watching.reconnect_backoff = 1.0
     settings.watching.chunk_size = 500
     settings.networking.request_timeout = 30
+    settings.queueing.idle_timeout = 0.5  # kopf keeps a task and the last body of an object for so long
     settings.process.ultimate_exiting_timeout = 25
     settings.persistence.finalizer = f"{names.GROUP}/never-added"
     settings.persistence.diffbase_storage = _NoDifferences()
