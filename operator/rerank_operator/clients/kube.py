@@ -75,7 +75,7 @@ class KubeClient:
         except config.ConfigException:
             await config.load_kube_config(client_configuration=configuration)
         configuration.connection_pool_maxsize = CONNECTIONS
-        # aiohttp would look for proxies and a .netrc in another thread, for each request. A kubeconfig can name a proxy.
+        # aiohttp would look for proxies in another thread, for each request; a kubeconfig can name one.
         configuration.client_session_kwargs = {"trust_env": False}
         return cls(client.ApiClient(configuration))
 
