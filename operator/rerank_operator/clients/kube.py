@@ -6,6 +6,7 @@ do not know, and cost 60 MiB of memory.
 
 import dataclasses
 import json
+from collections.abc import AsyncIterator
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -25,7 +26,8 @@ from rerank_operator.clients.errors import (
 from rerank_operator.resources.drift import overlay
 
 REQUEST_TIMEOUT_SECONDS: Final = 30
-PAGE_SIZE: Final = 500
+# Objects are large once they are parsed: a page is what is in memory at a time.
+PAGE_SIZE: Final = 100
 # Each TLS connection keeps a quarter of a megabyte.
 CONNECTIONS: Final = 8
 _RETRY_LATER: Final = {408, 429, 500, 502, 503, 504}
@@ -83,16 +85,18 @@ class KubeClient:
         """Close all connections."""
         await self._api.close()
 
-    async def list(self, kind: Kind, namespace: str | None, selector: str = "") -> tuple[list[dict[str, Any]], int]:
-        """All objects of a kind, page by page, and the version of the list; `namespace` None is the whole cluster."""
-        items: list[dict[str, Any]] = []
+    async def pages(
+        self, kind: Kind, namespace: str | None, selector: str = ""
+    ) -> AsyncIterator[tuple[list[dict[str, Any]], int]]:
+        """All objects of a kind page by page, each with the version of the list; `namespace` None is the cluster."""
         query = {"limit": str(PAGE_SIZE), "labelSelector": selector}
         while True:
             page = await self._request("GET", kind.path(namespace), query)
             # Items of a list carry neither apiVersion nor kind.
-            items += [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
+            items = [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in page["items"]]
+            yield items, int(page["metadata"]["resourceVersion"])
             if not (token := page["metadata"].get("continue")):
-                return items, int(page["metadata"]["resourceVersion"])
+                return
             query["continue"] = token
 
     async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ def watch_settings() -> kopf.OperatorSettings:
     settings.watching.client_timeout = WATCH_SECONDS + 30
     settings.watching.connect_timeout = 10
     settings.watching.reconnect_backoff = 1.0
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 100
     settings.networking.request_timeout = 30
     settings.queueing.idle_timeout = 0.5  # kopf keeps a task and the last body of an object for so long
     settings.process.ultimate_exiting_timeout = 25

@@ -6,7 +6,7 @@ fifty reads where the budget allows three. What makes a mirror dangerous is kept
 * Only complete objects that the API server sent go in: watch events, list items, and the answers to our own
   writes (so we read our own writes, and the event that echoes them changes nothing).
 * An older version never replaces a newer one.
-* `replace` puts a complete list in place of what is known, so that an object whose deletion was missed (a watch
+* `keep_only` drops what a complete list does not hold, so that an object whose deletion was missed (a watch
   that broke) disappears at the next resync.
 * Nothing irrevocable rests on it: creating never overwrites, deleting names the uid, and a change reads the live
   object first and fails when somebody was faster.
@@ -15,7 +15,7 @@ Objects are kept as JSON text without managed fields: a tenth of the memory of p
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from rerank_operator.api import names
@@ -66,20 +66,12 @@ class Mirror:
             del self._objects[key]
         return known is not None
 
-    def replace(self, kind: str, objects: Iterable[Object], version: int) -> set[Key]:
-        """Put a complete list of a kind in place of what is known; returns the keys that this changed.
+    def keep_only(self, kind: str, listed: AbstractSet[tuple[Key, str]], version: int) -> set[Key]:
+        """Drop the objects of a kind that a complete list of this version does not hold; returns their rerankers.
 
-        What is newer than the list, which has this version, stays.
+        What is newer than the list stays.
         """
         changed: set[Key] = set()
-        listed: set[tuple[Key, str]] = set()
-        for obj in objects:
-            key = owner_key(obj)
-            if key is None:
-                continue
-            listed.add((key, obj["metadata"]["name"]))
-            if self.put(obj):
-                changed.add(key)
         for key in list(self._objects):
             gone = [
                 slot

@@ -1,6 +1,6 @@
 """Read everything anew, at the start and then now and again.
 
-Whatever a broken watch lost is found here: the complete lists replace what the mirror knows.
+Whatever a broken watch lost is found here: what a complete list does not hold is dropped from the mirror.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from rerank_operator.clients.kube import (
     KubeClient,
 )
 from rerank_operator.controller.events import SELECTOR
-from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Key, Object
+from rerank_operator.controller.mirror import Mirror, owner_key
+from rerank_operator.controller.values import Key
 from rerank_operator.controller.workqueue import WorkQueue
 
 
@@ -24,12 +24,15 @@ async def resync(kube: KubeClient, mirror: Mirror, queue: WorkQueue[Key], namesp
     """List every kind in every watched namespace and queue every reranker; raises the client's errors."""
     for kind in (RERANKERS, DEPLOYMENTS, REVISIONS, SERVICES, CONFIG_MAPS, PODS):
         selector = "" if kind is RERANKERS else SELECTOR
-        objects: list[Object] = []
-        versions = []
+        listed: set[tuple[Key, str]] = set()
+        versions: list[int] = []
         for namespace in namespaces or (None,):
-            items, version = await kube.list(kind, namespace, selector)
-            objects += items
-            versions.append(version)
-        mirror.replace(kind.kind, objects, min(versions))
+            async for objects, version in kube.pages(kind, namespace, selector):
+                versions.append(version)
+                for obj in objects:
+                    mirror.put(obj)
+                    if key := owner_key(obj):
+                        listed.add((key, obj["metadata"]["name"]))
+        mirror.keep_only(kind.kind, listed, min(versions))
     for key in mirror.keys():  # noqa: SIM118 - not a dict
         queue.add(key)
