@@ -66,12 +66,8 @@ class Mirror:
             del self._objects[key]
         return known is not None
 
-    def keep_only(self, kind: str, listed: AbstractSet[tuple[Key, str]], version: int) -> set[Key]:
-        """Drop the objects of a kind that a complete list of this version does not hold; returns their rerankers.
-
-        What is newer than the list stays.
-        """
-        changed: set[Key] = set()
+    def keep_only(self, kind: str, listed: AbstractSet[tuple[Key, str]], version: int) -> None:
+        """Drop the objects of a kind that a complete list of this version does not hold; what is newer stays."""
         for key in list(self._objects):
             gone = [
                 slot
@@ -80,10 +76,8 @@ class Mirror:
             ]
             for slot in gone:
                 del self._objects[key][slot]
-                changed.add(key)
             if not self._objects[key]:
                 del self._objects[key]
-        return changed
 
     def of(self, key: Key) -> list[Object]:
         """Everything known of one reranker, parsed anew: the caller may keep it."""

@@ -12,8 +12,11 @@ from tests.cluster.processes import Child, ProcessId, tail, wait_until
 _DIE_WITHOUT_CLEANING_UP = """
 import os, sys
 from pathlib import Path
-from tests.cluster.processes import Child
-print(Child("sleeper", ["sleep", "60"], Path(sys.argv[1])).pid, flush=True)
+from tests.cluster.processes import Child, wait_until
+pid = Child("sleeper", ["sleep", "60"], Path(sys.argv[1])).pid
+# Only then has the child told the kernel that it wants to go with its owner.
+wait_until(lambda: Path(f"/proc/{pid}/comm").read_text() == "sleep\\n", "the child runs its program", seconds=10)
+print(pid, flush=True)
 os.kill(os.getpid(), 9)
 """
 
