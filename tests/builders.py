@@ -8,7 +8,8 @@ from typing import Any
 from rerank_operator.api import names
 from rerank_operator.api.conditions import Reason
 from rerank_operator.api.v1alpha1 import RerankService
-from rerank_operator.controller.values import Observed, Pod, Record
+from rerank_operator.controller.values import Observed, Pod, Record, seconds_of
+from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT, Verdict
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.publication import build_publication
@@ -18,6 +19,8 @@ from rerank_operator.resources.service import build_service
 Object = dict[str, Any]
 IMAGES = EngineImages(gpu="vllm/vllm-openai:v0.32.0", cpu="vllm/vllm-openai-cpu:v0.32.0-x86_64")
 NOW = "2026-11-24T12:00:00Z"
+AT = seconds_of(NOW)
+BATCH = Batch(256, 256)
 
 
 def a_resource(**spec: Any) -> Object:
@@ -51,7 +54,12 @@ def a_pod(revision: str, name: str = "pod-1", *, ready: bool = True, **status: A
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     return Pod.of(
         {
-            "metadata": {"name": name, "uid": f"uid-of-{name}", "labels": {names.LABEL_REVISION: revision}},
+            "metadata": {
+                "name": name,
+                "uid": f"uid-of-{name}",
+                "labels": {names.LABEL_REVISION: revision},
+                "creationTimestamp": NOW,
+            },
             "status": {"podIP": "10.0.0.7", "conditions": conditions, **status},
         }
     )
@@ -61,7 +69,7 @@ def observed(resource: Object | None = None, **parts: Any) -> Observed:
     """What is observed of a reranker of which nothing exists yet, except these parts."""
     found = resource or a_resource()
     reranker = RerankService.model_validate({k: v for k, v in found.items() if k != "status"})
-    return Observed(resource=found, reranker=reranker, **parts)
+    return Observed(resource=found, reranker=reranker, at=AT, **parts)
 
 
 def deployed(number: int = 1, *, pods: tuple[Pod, ...] | None = None, **spec: Any) -> Observed:
@@ -83,7 +91,7 @@ def serving(**spec: Any) -> Observed:
     revision = hash_of(**spec)
     owner = base.resource
     service = build_service(base.wanted, owner, revision)
-    publication = build_publication(base.wanted, owner, facts_of(base.revisions[revision]), revision)
+    publication = build_publication(base.wanted, owner, facts_of(base.revisions[revision]), revision, BATCH)
     return dataclasses.replace(base, service=service, publications=(publication,), records=right(base.pods))
 
 
@@ -107,12 +115,14 @@ def with_candidate(before: Observed, candidate: Observed) -> Observed:
 
 def right(pods: tuple[Pod, ...]) -> Mapping[str, Record]:
     """A right verdict for each pod."""
-    return {pod.uid: Record(RIGHT) for pod in pods}
+    return {pod.uid: Record(RIGHT, batch=BATCH) for pod in pods}
 
 
-def wrong(pod: Pod, reason: Reason = Reason.RANKING_WRONG, ask_again_at: float = 0.0) -> Mapping[str, Record]:
-    """A wrong verdict for a pod."""
-    return {pod.uid: Record(Verdict(reason, "POST /rerank scored badly"), 1, ask_again_at)}
+def wrong(
+    pod: Pod, reason: Reason = Reason.RANKING_WRONG, ask_again_at: float = 0.0, failures: int = 1
+) -> Mapping[str, Record]:
+    """A wrong verdict for a pod, the last of so many."""
+    return {pod.uid: Record(Verdict(reason, "POST /rerank scored badly"), failures, ask_again_at)}
 
 
 def without_data(config_map: Object) -> Object:

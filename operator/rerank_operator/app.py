@@ -56,7 +56,7 @@ class _Operator:
         """Wire, sync, start the workers, and let kopf watch until the end."""
         settings = self._settings
         kube, vllm = await KubeClient.connect(), VllmClient.connect()
-        verifier = Verifier(vllm, settings.verifications, self._queue.add)
+        verifier = Verifier(kube, vllm, settings.verifications, self._queue.add)
         images = EngineImages(gpu=settings.engine_image, cpu=settings.cpu_engine_image)
         reconciler = Reconciler(kube, self._mirror, verifier, images)
         server = await health.serve(settings.health_port, self._unhealthy, self._metrics.exposition)

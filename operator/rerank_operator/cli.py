@@ -16,7 +16,9 @@ from rerank_operator import __version__
 from rerank_operator.api import names
 from rerank_operator.api.crd import build_crd
 from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.resources.autoscaler import build_autoscaler
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
+from rerank_operator.resources.disruption import build_disruption_budget
 from rerank_operator.resources.publication import build_publication
 from rerank_operator.resources.render import to_yaml
 from rerank_operator.resources.revision import EngineImages, Facts, build_revision, revision_hash
@@ -84,6 +86,10 @@ def _children(reranker: RerankService, images: EngineImages) -> Iterator[dict[st
     yield build_files_config_map(stored)
     yield build_deployment(stored, 0 if reranker.spec.suspend else int(reranker.spec.replicas))
     yield build_service(reranker, owner, revision)
+    if reranker.spec.replicas > 1 and not reranker.spec.suspend:
+        yield build_disruption_budget(reranker, owner, revision)
+    if reranker.spec.autoscaling and not reranker.spec.suspend:
+        yield build_autoscaler(reranker, owner)
     yield build_publication(reranker, owner, Facts.of(reranker.spec), revision)
 
 

@@ -22,6 +22,7 @@ import rerank_operator
 from tests.bench.errors import BenchError
 from tests.bench.figures import figures_of, missed
 from tests.bench.floor import measure_floor
+from tests.bench.guard import build_guard_table, measure_guard
 from tests.bench.operator_run import measure_operator
 from tests.bench.report import build_table, write_json
 from tests.bench.results import Machine, Measurement
@@ -56,6 +57,7 @@ def run(
         write_json(json_file, machine, measurements)
     figures = {measured.rerankers: figures_of(measured) for measured in measurements}
     console.print(build_table(figures))
+    console.print(build_guard_table(measure_guard()))
     console.print(f"{machine.processors} processors, {machine.date}; everything measured: {json_file}", highlight=False)
     for sentence in missed(figures):
         console.print(sentence, style="red", highlight=False)

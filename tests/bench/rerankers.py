@@ -8,7 +8,8 @@ from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.clients.kube import KINDS, RERANKERS, Kind
 from rerank_operator.controller.status import build_status
-from rerank_operator.controller.values import Observed, Pod, Record
+from rerank_operator.controller.values import Observed, Pod, Record, seconds_of
+from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.publication import build_publication
@@ -75,7 +76,7 @@ def everything_of(number: int, now: str) -> Written:
     status = {
         **{field: resource[field] for field in ("apiVersion", "kind")},
         "metadata": {**metadata, "uid": UID},
-        "status": build_status(observed, now),
+        "status": build_status(dataclasses.replace(observed, at=seconds_of(now))),
     }
     return Written(
         Write(COLLECTION, encode(resource)),
@@ -94,7 +95,12 @@ def _ready(resource: Object) -> Observed:
     snapshot = build_revision(reranker, stored, revision, images, 1)
     conditions = [{"type": "Ready", "status": "True"}]
     labels = names.revision_labels(reranker.metadata.name, revision)
-    pod = Pod.of({"metadata": {"name": "pod", "uid": "pod", "labels": labels}, "status": {"conditions": conditions}})
+    pod = Pod.of(
+        {
+            "metadata": {"name": "pod", "uid": "pod", "labels": labels, "creationTimestamp": "2026-11-24T12:00:00Z"},
+            "status": {"conditions": conditions},
+        }
+    )
     return Observed(
         resource=stored,
         reranker=reranker,
@@ -102,9 +108,9 @@ def _ready(resource: Object) -> Observed:
         files={revision: build_files_config_map(snapshot)},
         deployments={revision: build_deployment(snapshot, 1)},
         service=build_service(reranker, stored, revision),
-        publications=(build_publication(reranker, stored, facts_of(snapshot), revision),),
+        publications=(build_publication(reranker, stored, facts_of(snapshot), revision, Batch(256, 256)),),
         pods=(pod,),
-        records={pod.uid: Record(RIGHT)},
+        records={pod.uid: Record(RIGHT, batch=Batch(256, 256))},
     )
 
 

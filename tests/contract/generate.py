@@ -28,7 +28,7 @@ TABLE_BEGIN = "<!-- Generated from values.yaml by make generate; do not edit. --
 TABLE_END = "<!-- End of the generated table. -->\n"
 
 _CRD_HEADER = """\
-# Generated from operator/rerank_operator/api/v1alpha1.py by make generate; do not edit.
+# Generated from operator/rerank_operator/api/v1alpha1 by make generate; do not edit.
 """
 _INSTALL_HEADER = f"""\
 # Generated from charts/rerank-operator by make generate; do not edit.

@@ -20,12 +20,13 @@ _HEAD = """\
 
 # Reasons
 
-A reranker has five conditions: {conditions}.
+A reranker passes these conditions: {conditions}.
+`{autoscaler}` is beside them: it is there with `spec.autoscaling` only, and `Ready` does not depend on it.
 Each condition has one reason.
 `kubectl get rrs` shows the reason of `Ready`; `kubectl describe rrs NAME` shows all of them with their messages.
 A message says what was seen, and then the remedy of this page.
 
-`Ready` repeats the reason of the first condition that is not True, so every reason of this page can appear there.
+`Ready` repeats the reason of the first condition that is not True, so every other reason of this page can appear there.
 A condition whose turn has not come repeats the reason of the one that it waits for.
 Reasons are part of the API: they keep their names.
 """
@@ -35,9 +36,10 @@ _ROW_HEAD = "| reason | when | remedy |\n|---|---|---|\n"
 
 def build_page() -> str:
     """The page: one table for each condition, in the order in which a reranker passes them."""
-    conditions = ", ".join(f"`{kind.value}`" for kind in ConditionType)
+    autoscaler = ConditionType.AUTOSCALER_ACTIVE
+    conditions = ", ".join(f"`{kind.value}`" for kind in ConditionType if kind is not autoscaler)
     sections = [f"## {title}\n\n{_ROW_HEAD}{''.join(map(_row, reasons))}" for title, reasons in group_reasons()]
-    return "\n".join([_HEAD.format(conditions=conditions), *sections])
+    return "\n".join([_HEAD.format(conditions=conditions, autoscaler=autoscaler.value), *sections])
 
 
 def group_reasons() -> Iterator[tuple[str, list[Reason]]]:

@@ -24,6 +24,8 @@ SPEC_PAGE = ROOT / "docs" / "spec.md"
 
 _END = "<!-- end of fields -->"
 _SECTION = re.compile(rf"(?P<begin><!-- fields of (?P<name>[a-zA-Z.]+)[^>]*-->\n).*?{_END}", re.DOTALL)
+# Fields that take anything, and are no part of a Pod.
+_OTHER_FORMS = {"spec.autoscaling.metrics": "list, as in a HorizontalPodAutoscaler"}
 _ROW_HEAD = "| field | type | default | meaning |\n|---|---|---|---|\n"
 
 
@@ -81,7 +83,8 @@ def _fields(model: type[BaseModel], schema: dict[str, Any], path: str) -> Iterat
         key = field.alias or name
         inside = schema["properties"][key]
         full = f"{path}.{key}"
-        yield DocumentedField(full, _kind(inside), _default(inside, required=key in required), _meaning(field))
+        kind = _OTHER_FORMS.get(full) or _kind(inside)
+        yield DocumentedField(full, kind, _default(inside, required=key in required), _meaning(field))
         if nested := _nested_model(field.annotation):
             items = inside.get("items")
             yield from _fields(nested, items or inside, f"{full}[]" if items else full)

@@ -26,6 +26,7 @@ from rerank_operator.settings import Settings
 from tests.contract import reasons_page, spec_page
 from tests.contract.chart import ROOT
 from tests.contract.generate import INSTALL_FILE
+from tests.contract.samples import SAMPLES, read
 
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
 CONTRACT, SECURITY = ROOT / "docs" / "contract.md", ROOT / "docs" / "security.md"
@@ -196,6 +197,15 @@ def test_a_yaml_block_is_a_valid_resource(block: Block) -> None:
             RerankService.model_validate(resource)
         else:
             kubernetes_validate.validate(resource, kubernetes_validate.latest_version(), strict=True)
+
+
+@pytest.mark.parametrize(
+    "sample", ["minimal", "volume", "gated-model", "one-gpu", "autoscaled", "autoscaled-keda", "with-a-key"]
+)
+def test_an_example_of_the_spec_page_is_its_sample(sample: str) -> None:
+    (file,) = [file for file in SAMPLES if file.stem == sample]
+    shown = [yaml.safe_load(block.text) for block in blocks(spec_page.SPEC_PAGE) if block.language == "yaml"]
+    assert read(file) in shown
 
 
 @pytest.mark.parametrize("block", written_in("json"), ids=block_name)

@@ -10,16 +10,21 @@ from rerank_operator.clients import kube
 from tests.contract.chart import CHART, NAMESPACE, Object, of_kind, only, render
 
 READ = ["get", "list", "watch"]
+WRITE = ["create", "update", "delete"]
 RIGHTS = {
     "rerank-operator.io/rerankservices": READ,
     "rerank-operator.io/rerankservices/status": ["patch"],
     "rerank-operator.io/rerankservices/finalizers": ["update"],
-    "apps/deployments": [*READ, "create", "update", "delete"],
+    "apps/deployments": [*READ, *WRITE],
     "apps/controllerrevisions": [*READ, "create", "delete"],
     "core/services": [*READ, "create", "update"],
-    "core/configmaps": [*READ, "create", "update", "delete"],
+    "core/configmaps": [*READ, *WRITE],
     "core/pods": READ,
-    "core/events": ["create"],
+    "core/events": ["create", "list"],
+    "policy/poddisruptionbudgets": [*READ, *WRITE],
+    "autoscaling/horizontalpodautoscalers": [*READ, *WRITE],
+    "keda.sh/scaledobjects": ["get", "list", *WRITE],
+    "core/secrets": ["get"],
 }
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
 VIEW, EDIT = "rerank-operator-view", "rerank-operator-edit"
@@ -33,6 +38,10 @@ def rights(role: Object) -> dict[str, list[str]]:
             for resource in rule["resources"]:
                 granted[f"{group or 'core'}/{resource}"] += rule["verbs"]
     return dict(granted)
+
+
+def is_of_operator(role: Object) -> bool:
+    return bool(role["metadata"]["name"] == "rerank-operator")
 
 
 def cluster_role(name: str) -> Object:
@@ -63,6 +72,17 @@ def test_the_rights_are_bound_to_the_operators_service_account() -> None:
     assert "rerank-operator" == binding["roleRef"]["name"]
     account = {"kind": "ServiceAccount", "name": "rerank-operator", "namespace": NAMESPACE}
     assert [account] == binding["subjects"]
+
+
+@pytest.mark.parametrize("scope", [[], ["watchNamespaces={search}"]], ids=["cluster", "namespace"])
+def test_the_right_to_read_secrets_can_be_left_out(scope: list[str]) -> None:
+    objects = render("access.readSecrets=false", *scope)
+    (role,) = [role for role in (*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")) if is_of_operator(role)]
+    assert {resource: verbs for resource, verbs in RIGHTS.items() if resource != "core/secrets"} == rights(role)
+
+
+def test_secrets_are_read_by_name_only_and_never_written() -> None:
+    assert ["get"] == rights(cluster_role("rerank-operator"))["core/secrets"]
 
 
 @pytest.mark.parametrize("kind", ["Role", "RoleBinding"])

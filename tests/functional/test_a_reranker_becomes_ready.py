@@ -53,7 +53,9 @@ def test_the_pods_are_asked_milvus_own_request_without_a_model_and_the_documente
         ("/rerank", ["documents", "query"]),
         ("/rerank", ["documents", "query"]),
         ("/v1/rerank", ["documents", "model", "query"]),
+        ("/rerank", ["documents", "query", "truncate_prompt_tokens"]),
     ] == asked
+    assert 256 == len(world.engine("model-a").requests[-1].body["documents"])
 
 
 def test_the_service_selects_the_pods_of_one_revision_only(world: World) -> None:

@@ -136,11 +136,22 @@ def test_the_manifest_does_what_the_chart_does(installed_by_kubectl: Cluster) ->
     assert installed_by_kubectl.allows(OPERATOR, "list", "rerankservices", "-A")
 
 
-def test_an_operator_for_the_cluster_may_work_everywhere_and_read_no_secret(cluster: Cluster) -> None:
+def test_an_operator_for_the_cluster_may_work_everywhere(cluster: Cluster) -> None:
     cluster.install()
     assert cluster.allows(OPERATOR, "watch", "rerankservices", "-A")
     assert cluster.allows(OPERATOR, "create", "deployments.apps", "-n", "staging")
-    assert not cluster.allows(OPERATOR, "get", "secrets", "-n", "staging")
+
+
+def test_an_operator_may_get_a_secret_whose_name_it_knows_and_find_none(cluster: Cluster) -> None:
+    cluster.install()
+    assert cluster.allows(OPERATOR, "get", "secrets/rerank-keys", "-n", "staging")
+    for verb in ("list", "watch", "create", "update", "patch", "delete"):
+        assert not cluster.allows(OPERATOR, verb, "secrets", "-n", "staging"), verb
+
+
+def test_an_operator_reads_no_secret_where_that_is_not_wanted(cluster: Cluster) -> None:
+    cluster.install("--set", "access.readSecrets=false")
+    assert not cluster.allows(OPERATOR, "get", "secrets/rerank-keys", "-n", "staging")
 
 
 def test_an_operator_for_one_namespace_may_do_nothing_elsewhere(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ import itertools
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tests.functional.operator_process import OperatorProcess
 
 Object = dict[str, Any]
 ENGINE_PORT = 8000
-_hosts = (f"127.0.{1 + number // 250}.{1 + number % 250}" for number in itertools.count())
+_host_numbers = itertools.count()
 
 
 class World:
@@ -80,7 +80,7 @@ class World:
     def engine(self, model: str) -> EngineDouble:
         """The engine that answers for the pods that serve `model`."""
         if model not in self.engines:
-            engine = EngineDouble(host=next(_hosts), port=ENGINE_PORT, model=model)
+            engine = EngineDouble(host=_unused_host(), port=ENGINE_PORT, model=model)
             engine.start()
             self.engines[model] = engine
         return self.engines[model]
@@ -110,23 +110,36 @@ class World:
 
     def left_behind(self) -> list[str]:
         """Objects of ours that still exist."""
-        kinds = "rerankservices,deployments,replicasets,services,configmaps,controllerrevisions,pods"
+        kinds = (
+            "rerankservices,deployments,replicasets,services,configmaps,controllerrevisions,pods,"
+            "poddisruptionbudgets,horizontalpodautoscalers"
+        )
         found = self.kubectl("get", kinds, "-l", "app.kubernetes.io/managed-by=rerank-operator", "--output=name")
         return found.split()
 
     def _versions(self) -> list[tuple[str, str, str]]:
-        kinds = "rerankservices,deployments,services,configmaps,controllerrevisions,pods"
+        kinds = "rerankservices,deployments,services,configmaps,controllerrevisions,pods,poddisruptionbudgets"
         items = json.loads(self.kubectl("get", kinds, "--output=json"))["items"]
         return sorted((o["kind"], o["metadata"]["name"], o["metadata"]["resourceVersion"]) for o in items)
 
 
 @contextmanager
-def running_world(control_plane: ControlPlane, folder: Path, settings: dict[str, str] | None = None) -> Iterator[World]:
-    """A namespace with an operator of its own, until the end of the `with` block."""
+def running_world(
+    control_plane: ControlPlane,
+    folder: Path,
+    settings: dict[str, str] | None = None,
+    operator_kubeconfig: Path | None = None,
+    nodes: Mapping[str, Mapping[str, str]] | None = None,
+) -> Iterator[World]:
+    """A namespace with an operator of its own, until the end of the `with` block.
+
+    The operator can reach the API server in another way than everyone else does: through a gate. `nodes` are played
+    by the puppet and need a control plane with a scheduler.
+    """
     namespace = f"test-{uuid.uuid4().hex[:8]}"
     control_plane.kubectl("create", "namespace", namespace)
     operator = OperatorProcess(
-        control_plane.kubeconfig,
+        operator_kubeconfig or control_plane.kubeconfig,
         folder / "operator.log",
         {"RERANK_OPERATOR_WATCH_NAMESPACES": namespace, **(settings or {})},
     )
@@ -137,6 +150,7 @@ def running_world(control_plane: ControlPlane, folder: Path, settings: dict[str,
         namespace=namespace,
         behaviour=lambda pod: world.behaviours.get(served_model(pod)),
         pod_ip=lambda pod: world.engine(served_model(pod)).host,
+        nodes=nodes,
     )
     with ExitStack() as stack:
         stack.callback(world.stop_engines)
@@ -145,6 +159,12 @@ def running_world(control_plane: ControlPlane, folder: Path, settings: dict[str,
         world.puppet = puppet
         stack.enter_context(operator)
         yield world
+
+
+def _unused_host() -> str:
+    """An address of loopback; worlds of several threads may ask at once."""
+    number = next(_host_numbers)
+    return f"127.0.{1 + number // 250}.{1 + number % 250}"
 
 
 def a_reranker(name: str, model: str, **spec: Any) -> Object:

@@ -40,7 +40,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* Everything that the operator may do, and why. No Secrets: only the kubelet reads them. */}}
+{{/* Everything that the operator may do, and why. Of Secrets it may get one by name, and only where that is wanted. */}}
 {{- define "rerank-operator.rules" -}}
 # What users ask for.
 - apiGroups: [rerank-operator.io]
@@ -75,8 +75,26 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
-# What `kubectl describe rrs` shows.
+# Creates what `kubectl describe rrs` shows; lists those of a pod, to see whether an autoscaler adds a node for it.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create]
+  verbs: [create, list]
+# How many model pods a node drain may take at a time.
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, update, delete]
+# spec.autoscaling.metrics.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, update, delete]
+# spec.autoscaling.waitingRequests. Not watched: a cluster without KEDA does not know the kind.
+- apiGroups: [keda.sh]
+  resources: [scaledobjects]
+  verbs: [get, list, create, update, delete]
+{{- if .Values.access.readSecrets }}
+# The key of spec.access.bearerSecretRef, by its name: the operator asks model pods with it, as Milvus does.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
 {{- end }}

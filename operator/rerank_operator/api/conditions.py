@@ -14,13 +14,14 @@ MAX_MESSAGE_LENGTH: Final = 1024
 
 
 class ConditionType(StrEnum):
-    """Every condition, in the order in which a reranker passes them."""
+    """Every condition, in the order in which a reranker passes them; the last one only where it applies."""
 
     ACCEPTED = "Accepted"
     ENGINE_AVAILABLE = "EngineAvailable"
     RERANK_VERIFIED = "RerankVerified"
     CONFIG_PUBLISHED = "ConfigPublished"
     READY = "Ready"
+    AUTOSCALER_ACTIVE = "AutoscalerActive"
 
 
 class Reason(StrEnum):
@@ -35,6 +36,9 @@ class Reason(StrEnum):
     ENGINE_AVAILABLE = "EngineAvailable"
     ENGINE_STARTING = "EngineStarting"
     SUSPENDED = "Suspended"
+    FREEING_ACCELERATOR = "FreeingAccelerator"
+    WAITING_FOR_NODE = "WaitingForNode"
+    STARTUP_TIMEOUT = "StartupTimeout"
     UNSCHEDULABLE = "Unschedulable"
     ACCELERATOR_MISSING = "AcceleratorMissing"
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -43,6 +47,7 @@ class Reason(StrEnum):
     VOLUME_UNBOUND = "VolumeUnbound"
     MODEL_NOT_FOUND = "ModelNotFound"
     BAD_ENGINE_ARGUMENT = "BadEngineArgument"
+    GUARD_FAILED = "GuardFailed"
     CRASH_LOOPING = "CrashLooping"
     POD_SECURITY_FORBIDDEN = "PodSecurityForbidden"
     QUOTA_EXCEEDED = "QuotaExceeded"
@@ -53,6 +58,7 @@ class Reason(StrEnum):
     ENDPOINT_UNREACHABLE = "EndpointUnreachable"
     RERANK_ROUTE_MISSING = "RerankRouteMissing"
     UNAUTHORIZED = "Unauthorized"
+    KEY_NOT_ENFORCED = "KeyNotEnforced"
     MODEL_NAME_MISMATCH = "ModelNameMismatch"
     ENGINE_ERROR = "EngineError"
     ANSWER_MALFORMED = "AnswerMalformed"
@@ -60,11 +66,15 @@ class Reason(StrEnum):
     NON_FINITE_SCORES = "NonFiniteScores"
     RANKING_WRONG = "RankingWrong"
     SCORES_CONSTANT = "ScoresConstant"
+    TOO_SLOW_FOR_MILVUS = "TooSlowForMilvus"
     # ConfigPublished
     CONFIG_PUBLISHED = "ConfigPublished"
     WAITING_FOR_VERIFICATION = "WaitingForVerification"
     # Ready
     READY = "Ready"
+    # AutoscalerActive
+    AUTOSCALER_ACTIVE = "AutoscalerActive"
+    KEDA_MISSING = "KedaMissing"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,13 +98,23 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     Reason.ENGINE_AVAILABLE: Meaning("Enough model pods are ready."),
     Reason.ENGINE_STARTING: Meaning("The model pods are starting; loading a model takes minutes."),
     Reason.SUSPENDED: Meaning("spec.suspend is true: no model pod runs, the published ConfigMap stays.", ""),
+    Reason.FREEING_ACCELERATOR: Meaning(
+        "The old pods go to free their accelerator for the new ones (spec.rollout.strategy). "
+        "Nothing serves until the new pods are ready."
+    ),
+    Reason.WAITING_FOR_NODE: Meaning("An autoscaler is adding a node for the pod."),
+    Reason.STARTUP_TIMEOUT: Meaning(
+        "A pod did not answer within spec.rollout.startupTimeoutSeconds.",
+        "Read its log with kubectl logs; a large model may need a longer spec.rollout.startupTimeoutSeconds.",
+    ),
     Reason.UNSCHEDULABLE: Meaning(
         "No node can take the pod.",
         "Free capacity, add a node, or change spec.resources, spec.accelerator or spec.scheduling.",
     ),
     Reason.ACCELERATOR_MISSING: Meaning(
         "No node has a free accelerator of the wanted kind.",
-        "Add a GPU node, install the device plugin, free a GPU, or set spec.accelerator.type to CPU.",
+        "Add a GPU node, install the device plugin, free a GPU, or set spec.accelerator.type to CPU. "
+        "For a change on the only accelerator: spec.rollout.strategy Auto or Recreate.",
     ),
     Reason.IMAGE_PULL_FAILED: Meaning(
         "The engine's image cannot be pulled.",
@@ -102,11 +122,13 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     ),
     Reason.SECRET_MISSING: Meaning(
         "A Secret that the spec names does not exist.",
-        "Create the Secret in the namespace of this resource, or correct spec.model.source.huggingFace.tokenSecretRef.",
+        "Create the Secret in the namespace of this resource, or correct the reference in the spec "
+        "(model.source.huggingFace.tokenSecretRef, access.bearerSecretRef).",
     ),
     Reason.SECRET_KEY_MISSING: Meaning(
         "The Secret exists, the key in it does not.",
-        "Add the key to the Secret, or correct spec.model.source.huggingFace.tokenSecretRef.key.",
+        "Add the key to the Secret, or correct the reference in the spec "
+        "(model.source.huggingFace.tokenSecretRef, access.bearerSecretRef).",
     ),
     Reason.VOLUME_UNBOUND: Meaning(
         "The volume claim of the model is missing or not bound.",
@@ -118,6 +140,10 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     ),
     Reason.BAD_ENGINE_ARGUMENT: Meaning(
         "vLLM refuses an argument.", "Correct spec.engine.args; vLLM's own sentence names the argument."
+    ),
+    Reason.GUARD_FAILED: Meaning(
+        "vLLM could not load the guard.",
+        "Use a vLLM from 0.10 to 0.33 (spec.engine.image), or set spec.engine.guard to Disabled.",
     ),
     Reason.CRASH_LOOPING: Meaning(
         "The engine ends again and again.", "Read its last words above, and kubectl logs --previous for the rest."
@@ -141,8 +167,13 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
         "Choose a cross-encoder with one label, or give the flags it needs in spec.engine.args (--hf-overrides).",
     ),
     Reason.UNAUTHORIZED: Meaning(
-        "The endpoint wants a key that Milvus would not send.",
-        "Remove --api-key and VLLM_API_KEY from spec.engine: they do not protect /rerank, they only break Milvus.",
+        "The endpoint wants another key than Milvus would send.",
+        "Remove --api-key and VLLM_API_KEY from spec.engine: they do not protect /rerank, they only break Milvus. "
+        "Keys belong into the Secret of spec.access.bearerSecretRef, which the operator must be allowed to get.",
+    ),
+    Reason.KEY_NOT_ENFORCED: Meaning(
+        "spec.access.bearerSecretRef is set, and the endpoint answers without a key.",
+        "Take out of spec.podTemplate and spec.engine.env what replaces the guard's variables, file or volume.",
     ),
     Reason.MODEL_NAME_MISMATCH: Meaning(
         "/v1/rerank does not know the model by spec.model.name.",
@@ -171,8 +202,17 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
         "Check that the model folder holds its tokenizer files, and that a template it needs is given "
         "(--chat-template).",
     ),
+    Reason.TOO_SLOW_FOR_MILVUS: Meaning(
+        "Not even a few documents are answered within ten seconds; Milvus gives up after thirty.",
+        "Choose a smaller model, lower spec.model.maxLength, or use an accelerator.",
+    ),
     Reason.CONFIG_PUBLISHED: Meaning("The ConfigMap describes the model that the Service routes to."),
     Reason.WAITING_FOR_VERIFICATION: Meaning("Nothing is published before the model has ranked right."),
+    Reason.AUTOSCALER_ACTIVE: Meaning("An autoscaler sets the number of pods."),
+    Reason.KEDA_MISSING: Meaning(
+        "spec.autoscaling.waitingRequests needs KEDA, and this cluster does not have it. The number of pods stays.",
+        "Install KEDA, or use spec.autoscaling.metrics.",
+    ),
     Reason.READY: Meaning("The model serves, ranks right, and its params are published."),
 }
 

@@ -21,6 +21,13 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "rerank-operator"
 
 ANNOTATION_CONFIG_HASH: Final = f"{GROUP}/config-hash"
+# On the publication: how many documents in one request the model was measured with.
+ANNOTATION_BATCH: Final = f"{GROUP}/measured-batch-size"
+# On a candidate's Deployment: the active revision that makes room for it, since when there is room, and why it was
+# given up.
+ANNOTATION_TAKES_OVER: Final = f"{GROUP}/takes-over"
+ANNOTATION_ROOM_SINCE: Final = f"{GROUP}/room-since"
+ANNOTATION_FAILED: Final = f"{GROUP}/failed"
 
 ROLE_FILES: Final = "engine-files"
 ROLE_PUBLICATION: Final = "publication"
@@ -57,6 +64,16 @@ def revision_name(reranker: str, revision: str) -> str:
 
 def service_name(reranker: str) -> str:
     """Name of the Service, and so the host name that Milvus calls."""
+    return reranker
+
+
+def disruption_budget_name(reranker: str) -> str:
+    """Name of the PodDisruptionBudget."""
+    return reranker
+
+
+def autoscaler_name(reranker: str) -> str:
+    """Name of the HorizontalPodAutoscaler or of KEDA's ScaledObject."""
     return reranker
 
 

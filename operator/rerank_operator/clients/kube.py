@@ -57,9 +57,28 @@ REVISIONS: Final = Kind("apps/v1", "ControllerRevision", "controllerrevisions")
 SERVICES: Final = Kind("v1", "Service", "services")
 CONFIG_MAPS: Final = Kind("v1", "ConfigMap", "configmaps")
 PODS: Final = Kind("v1", "Pod", "pods")
+SECRETS: Final = Kind("v1", "Secret", "secrets")
+DISRUPTION_BUDGETS: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+AUTOSCALERS: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+SCALED_OBJECTS: Final = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
 EVENTS: Final = Kind("v1", "Event", "events")
 
-KINDS: Final = {k.kind: k for k in (RERANKERS, DEPLOYMENTS, REVISIONS, SERVICES, CONFIG_MAPS, PODS, EVENTS)}
+KINDS: Final = {
+    kind.kind: kind
+    for kind in (
+        RERANKERS,
+        DEPLOYMENTS,
+        REVISIONS,
+        SERVICES,
+        CONFIG_MAPS,
+        PODS,
+        SECRETS,
+        EVENTS,
+        DISRUPTION_BUDGETS,
+        AUTOSCALERS,
+        SCALED_OBJECTS,
+    )
+}
 
 
 class KubeClient:
@@ -127,6 +146,21 @@ class KubeClient:
             if any((ref["kind"], ref["name"]) == (owner["kind"], owner["name"]) for ref in owners):
                 raise
             raise NameConflict(f"{kind.kind} {metadata['name']!r}") from error
+
+    async def events_of(self, namespace: str, uid: str) -> list[dict[str, Any]]:
+        """Events about one object."""
+        query = {"fieldSelector": f"involvedObject.uid={uid}", "limit": str(PAGE_SIZE)}
+        listed = await self._request("GET", EVENTS.path(namespace), query)
+        events: list[dict[str, Any]] = listed["items"]
+        return events
+
+    async def has_keda(self) -> bool:
+        """Whether this API server knows ScaledObjects."""
+        try:
+            await self._request("GET", f"/apis/{SCALED_OBJECTS.api_version}")
+        except NotFound:
+            return False
+        return True
 
     async def post_event(self, event: dict[str, Any]) -> None:
         """Post a core/v1 Event."""

@@ -15,6 +15,10 @@ class EndpointUnreachable(ClientError):  # noqa: N818
     """No HTTP answer: refused, timed out, or broken off."""
 
 
+class NoAnswerInTime(EndpointUnreachable):
+    """The request was sent, and no answer came within Milvus's own limit."""
+
+
 class VllmClient:
     """HTTP client for model pods."""
 
@@ -33,10 +37,16 @@ class VllmClient:
         """Close the client."""
         await self._http.aclose()
 
-    async def post(self, base_url: str, route: str, body: dict[str, Any]) -> tuple[int, bytes]:
-        """Status and body of `POST base_url/route`; raises EndpointUnreachable when there is no answer."""
+    async def post(self, base_url: str, route: str, body: dict[str, Any], key: str | None = None) -> tuple[int, bytes]:
+        """Status and body of `POST base_url/route`, with a bearer key where one is given.
+
+        Raises NoAnswerInTime after 30 seconds, EndpointUnreachable when there is no answer for another reason.
+        """
+        headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
         try:
-            response = await self._http.post(base_url + route, json=body)
+            response = await self._http.post(base_url + route, json=body, headers=headers)
+        except httpx.ReadTimeout as error:
+            raise NoAnswerInTime(f"POST {base_url}{route}: no answer within {TIMEOUT_SECONDS:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EndpointUnreachable(f"POST {base_url}{route}: {error or type(error).__name__}") from error
         return response.status_code, response.content

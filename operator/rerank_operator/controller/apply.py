@@ -18,3 +18,4 @@ async def apply(plan: Plan, kube: KubeClient, mirror: Mirror) -> None:
     for obj in plan.delete:
         metadata = obj["metadata"]
         await kube.delete(KINDS[obj["kind"]], metadata["namespace"], metadata["name"], metadata["uid"])
+        mirror.drop(obj)

@@ -4,16 +4,17 @@ What kubelet, the scheduler and vLLM say is matched against what they were seen 
 own words under a general reason.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Any, Final
 
 from rerank_operator.api.conditions import Reason
-from rerank_operator.controller.values import Object, Pod
-
-Fault = tuple[Reason, str]
+from rerank_operator.controller.values import Fault, Object, Pod, seconds_of
 
 _MAX_WORDS: Final = 400
+# From the startup probe's last failure to the end of the container: one period, the grace period, some room.
+KILL_SECONDS: Final = 120.0
 _PULL_REASONS: Final = {
     "ErrImagePull",
     "ImagePullBackOff",
@@ -24,6 +25,8 @@ _PULL_REASONS: Final = {
 
 # Last words of vLLM (facts of a real 0.32.0), in the order in which they are tried.
 _LAST_WORDS: Final = (
+    (r"No module named 'rerank_guard'|module 'rerank_guard' has no", Reason.GUARD_FAILED),
+    (r"rerank_guard: RERANK_GUARD_\w+=|unrecognized arguments: --middleware", Reason.GUARD_FAILED),
     (r"Repo id must be in the form|ensure the presence of a 'config.json'", Reason.MODEL_NOT_FOUND),
     (r"is not a valid (model|git) identifier|LocalEntryNotFoundError", Reason.MODEL_NOT_FOUND),
     (r"vllm serve: error:|error: argument|unrecognized arguments", Reason.BAD_ENGINE_ARGUMENT),
@@ -35,23 +38,25 @@ _VOLATILE: Final = re.compile(
 )
 
 
-def diagnose(pods: Iterable[Pod], deployment: Object | None) -> Fault | None:
-    """The most telling fault of these pods, or None while they simply start."""
-    faults = [fault for pod in pods if not pod.ready for fault in [_pod_fault(pod)] if fault]
-    if faults:
-        return faults[0]
-    return _rejected(deployment) if deployment else None
+def diagnose(
+    pods: Iterable[Pod], deployment: Object | None, startup_seconds: float = math.inf, at: float = 0.0
+) -> Fault | None:
+    """The most telling fault of these pods at the time `at` (epoch seconds), or None while they simply start."""
+    for pod in pods:
+        if not pod.ready and (fault := diagnose_pod(pod, startup_seconds, at)):
+            return fault
+    return rejection(deployment) if deployment else None
 
 
-def _pod_fault(pod: Pod) -> Fault | None:
-    for condition in pod.status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return _unschedulable(condition.get("message", ""))
+def diagnose_pod(pod: Pod, startup_seconds: float, at: float) -> Fault | None:
+    """The fault of a pod that is not ready."""
+    if pod.unschedulable:
+        return _unschedulable(pod.unschedulable.get("message", ""))
     for container in (
         *pod.status.get("initContainerStatuses", []),
         *pod.status.get("containerStatuses", []),
     ):
-        if fault := _container_fault(container):
+        if fault := _container_fault(container, startup_seconds, at):
             return fault
     return None
 
@@ -64,7 +69,7 @@ def _unschedulable(message: str) -> Fault:
     return Reason.UNSCHEDULABLE, f"The scheduler says: {message}"
 
 
-def _container_fault(container: dict[str, Any]) -> Fault | None:
+def _container_fault(container: dict[str, Any], startup_seconds: float, at: float) -> Fault | None:
     waiting = container.get("state", {}).get("waiting", {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in _PULL_REASONS:
@@ -73,8 +78,23 @@ def _container_fault(container: dict[str, Any]) -> Fault | None:
     if reason == "CreateContainerConfigError":
         missing_key = "couldn't find key" in message
         return Reason.SECRET_KEY_MISSING if missing_key else Reason.SECRET_MISSING, f"The kubelet says: {message}"
+    if fault := _startup_timeout(container, startup_seconds, at):
+        return fault
     ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
     return _ended(ended) if ended else None
+
+
+def _startup_timeout(container: dict[str, Any], startup_seconds: float, at: float) -> Fault | None:
+    """Whether the container runs, or ran when the kubelet ended it, for its whole time without an answer."""
+    if container.get("started") is not False:
+        return None
+    running = container.get("state", {}).get("running")
+    ended = container.get("lastState", {}).get("terminated", {})
+    late = running and at - seconds_of(running["startedAt"]) >= startup_seconds
+    if ended.get("startedAt") and ended.get("finishedAt"):
+        ran = seconds_of(ended["finishedAt"]) - seconds_of(ended["startedAt"])
+        late = late or startup_seconds <= ran <= startup_seconds + KILL_SECONDS
+    return (Reason.STARTUP_TIMEOUT, f"No answer within {startup_seconds:g} s of its start") if late else None
 
 
 def _ended(terminated: dict[str, Any]) -> Fault:
@@ -94,7 +114,8 @@ def _telling_line(words: str) -> str:
     return _clip((errors or lines or ["it said nothing"])[-1])
 
 
-def _rejected(deployment: Object) -> Fault | None:
+def rejection(deployment: Object) -> Fault | None:
+    """Why the API server refuses the pods of a Deployment."""
     for condition in deployment.get("status", {}).get("conditions", []):
         if condition["type"] != "ReplicaFailure" or condition["status"] != "True":
             continue

@@ -21,10 +21,19 @@ from typing import Any, NamedTuple
 from rerank_operator.api import names
 from rerank_operator.controller.values import Key, Object
 
-_POD_METADATA = ("name", "namespace", "uid", "labels", "ownerReferences", "deletionTimestamp")
+_POD_METADATA = (
+    "name",
+    "namespace",
+    "uid",
+    "labels",
+    "ownerReferences",
+    "creationTimestamp",
+    "deletionTimestamp",
+)
 _POD_STATUS = ("phase", "podIP", "reason", "message")
-_POD_CONDITION = ("type", "status", "reason", "message")
-_CONTAINER = ("name", "ready", "restartCount", "state", "lastState")
+_CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
+_CONTAINER = ("name", "ready", "started", "restartCount", "state", "lastState")
+_WITHOUT_STATUS = {"PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject"}
 
 
 class Entry(NamedTuple):
@@ -111,6 +120,8 @@ def _relevant(obj: Object) -> bytes:
         relevant = {**obj, "metadata": metadata}
         if obj["kind"] == "Deployment":
             relevant["status"] = _relevant_deployment_status(obj.get("status", {}))
+        elif obj["kind"] in _WITHOUT_STATUS:
+            relevant.pop("status", None)
         elif obj["kind"] == "ControllerRevision":
             relevant["data"] = {k: v for k, v in obj["data"].items() if k != "files"}  # read anew if ever needed
         elif metadata.get("labels", {}).get(names.LABEL_ROLE) == names.ROLE_FILES:
@@ -120,7 +131,7 @@ def _relevant(obj: Object) -> bytes:
 
 def _relevant_deployment_status(status: Object) -> Object:
     failures = [c for c in status.get("conditions", []) if c["type"] == "ReplicaFailure"]
-    kept = [{"type": c["type"], "status": c["status"], "message": c.get("message", "")} for c in failures]
+    kept = [_pick(c, _CONDITION) for c in failures]
     return {"conditions": kept}
 
 
@@ -128,7 +139,7 @@ def _relevant_pod(pod: Object) -> Object:
     status = pod.get("status", {})
     conditions = [c for c in status.get("conditions", []) if c["type"] in ("Ready", "PodScheduled")]
     kept: dict[str, Any] = _pick(status, _POD_STATUS)
-    kept["conditions"] = [_pick(c, _POD_CONDITION) for c in conditions]
+    kept["conditions"] = [_pick(c, _CONDITION) for c in conditions]
     for field in ("initContainerStatuses", "containerStatuses"):
         kept[field] = [_pick(c, _CONTAINER) for c in status.get(field, [])]
     return {"kind": "Pod", "metadata": _pick(pod["metadata"], _POD_METADATA), "status": kept}

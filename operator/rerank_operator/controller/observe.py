@@ -1,29 +1,45 @@
 """Gather everything about one reranker."""
 
 import dataclasses
+import time
 from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from rerank_operator.api import names
+from rerank_operator.api.conditions import Reason
 from rerank_operator.api.v1alpha1 import RerankService
-from rerank_operator.clients.kube import CONFIG_MAPS, REVISIONS, SERVICES, Kind, KubeClient
+from rerank_operator.clients.errors import ApiRejected
+from rerank_operator.clients.kube import CONFIG_MAPS, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Key, Object, Observed, Pod, Record
+from rerank_operator.controller.values import Fault, Key, Object, Observed, Pod, Record, seconds_of
+from rerank_operator.engine.keys import keys_of
+
+# What the cluster autoscaler and Karpenter say about a pod that waits.
+_SCALE_UP: Final = {"TriggeredScaleUp", "Nominated"}
+_NO_SCALE_UP: Final = {"NotTriggerScaleUp", "FailedScaleUp"}
+_AUTOSCALERS: Final = {"HorizontalPodAutoscaler", "ScaledObject"}
 
 
 async def observe(key: Key, mirror: Mirror, records: Mapping[str, Record], kube: KubeClient) -> Observed | None:
     """What is known of a reranker; None when it is gone or going, and there is nothing left to do.
 
     The API server is asked only where the mirror cannot know: for foreign objects with our names before anything is
-    created, and for the files of a revision when their ConfigMap is missing.
+    created, for the files of a revision when their ConfigMap is missing, and for what explains pods that do not
+    start (`_ask`).
     """
     observed = look(key, mirror, records)
     if observed is None or observed.reranker is None:
         return observed
     if not observed.revisions:
         conflicts = await _name_conflicts(observed.reranker, observed, kube)
-        return dataclasses.replace(observed, conflicts=conflicts)
+        observed = dataclasses.replace(observed, conflicts=conflicts)
+    return await _ask(await _complete_revisions(observed, kube), kube)
+
+
+async def _complete_revisions(observed: Observed, kube: KubeClient) -> Observed:
+    """Read the files of revisions that need them: the mirror leaves them out."""
     revisions = dict(observed.revisions)
     for revision in set(revisions) - set(observed.files):
         if revision not in (observed.desired, observed.active):
@@ -35,6 +51,57 @@ async def observe(key: Key, mirror: Mirror, records: Mapping[str, Record], kube:
         else:
             revisions[revision] = complete
     return dataclasses.replace(observed, revisions=revisions)
+
+
+async def _ask(observed: Observed, kube: KubeClient) -> Observed:
+    """Read what only some rerankers need: Events of pods that fit nowhere, the Secret with the keys, KEDA."""
+    spec = observed.wanted.spec
+    found: dict[str, Any] = {}
+    waiting = [pod for pod in observed.pods_of(observed.desired) if pod.unschedulable]
+    if waiting and observed.candidate:
+        found["scale_ups"] = await _scale_ups(observed, waiting, kube)
+    if spec.access.bearer_secret_ref and not observed.ready_pods(observed.desired) and not spec.suspend:
+        namespace = observed.resource["metadata"]["namespace"]
+        found["secret_fault"] = await _secret_fault(namespace, spec.access.bearer_secret_ref.name, kube)
+    if spec.autoscaling and spec.autoscaling.waiting_requests:
+        found["keda_installed"] = await kube.has_keda()
+    return dataclasses.replace(observed, **found) if found else observed
+
+
+async def _scale_ups(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> dict[str, float]:
+    """By pod uid, when an autoscaler last said that it adds a node, unless it later said that it does not."""
+    namespace = observed.resource["metadata"]["namespace"]
+    found: dict[str, float] = {}
+    for pod in pods:
+        try:
+            events = await kube.events_of(namespace, pod.uid)
+        except ApiRejected:
+            continue  # without the right to read Events no autoscaler is waited for
+        said = [(_event_time(event), event.get("reason")) for event in events]
+        announced = max((at for at, reason in said if reason in _SCALE_UP), default=0.0)
+        withdrawn = max((at for at, reason in said if reason in _NO_SCALE_UP), default=0.0)
+        if announced > withdrawn:
+            found[pod.uid] = announced
+    return found
+
+
+def _event_time(event: Object) -> float:
+    series = event.get("series") or {}
+    time_ = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return seconds_of(time_ or event["metadata"]["creationTimestamp"])
+
+
+async def _secret_fault(namespace: str, name: str, kube: KubeClient) -> Fault | None:
+    """Why the Secret with the keys of callers cannot serve; only asked while no pod is ready."""
+    try:
+        secret = await kube.get(SECRETS, namespace, name)
+    except ApiRejected:
+        return None  # the pod needs the Secret, the operator does not
+    if secret is None:
+        return Reason.SECRET_MISSING, f"Secret {name!r} of spec.access.bearerSecretRef does not exist"
+    if not keys_of(secret.get("data") or {}):
+        return Reason.SECRET_KEY_MISSING, f"Secret {name!r} of spec.access.bearerSecretRef holds no key"
+    return None
 
 
 def look(key: Key, mirror: Mirror, records: Mapping[str, Record]) -> Observed | None:
@@ -50,11 +117,14 @@ def look(key: Key, mirror: Mirror, records: Mapping[str, Record]) -> Observed | 
         resource=resource,
         reranker=reranker,
         invalid=invalid,
+        at=time.time(),
         revisions=_by_revision(o for o in owned if o["kind"] == "ControllerRevision"),
         files=_by_revision(o for o in config_maps if _role(o) == names.ROLE_FILES),
         deployments=_by_revision(o for o in owned if o["kind"] == "Deployment"),
         service=next((o for o in owned if o["kind"] == "Service"), None),
         publications=tuple(o for o in config_maps if _role(o) == names.ROLE_PUBLICATION),
+        budget=next((o for o in owned if o["kind"] == "PodDisruptionBudget"), None),
+        autoscalers=tuple(o for o in owned if o["kind"] in _AUTOSCALERS),
         pods=tuple(sorted((Pod.of(o) for o in owned if o["kind"] == "Pod"), key=lambda pod: pod.name)),
         records=records,
     )

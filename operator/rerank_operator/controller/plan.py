@@ -5,24 +5,25 @@ it ranks right, Service and ConfigMap move to it together; then what is left of 
 that never gets there changes nothing else.
 """
 
-import dataclasses
 from typing import Any, Final
 
 from rerank_operator.api import names
+from rerank_operator.controller.rollout import Rollout, plan_rollout
+from rerank_operator.controller.scaling import plan_scaling
 from rerank_operator.controller.values import Key, Object, Observed, Plan, Target
+from rerank_operator.engine.command import MAX_DOCUMENTS
 from rerank_operator.milvus.config_map import config_hash
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.drift import is_drifted
 from rerank_operator.resources.publication import build_publication
-from rerank_operator.resources.revision import EngineImages, build_revision, facts_of
+from rerank_operator.resources.revision import EngineImages, Facts, build_revision, facts_of
 from rerank_operator.resources.service import build_service
 
-REVISION_HISTORY_LIMIT: Final = 2
 _REPORTED_ONLY: Final = Plan()
 
 
-def make_plan(observed: Observed, images: EngineImages, now: float) -> Plan:
-    """Every step of this round; `now` is in seconds of the clock that the records of verification use."""
+def make_plan(observed: Observed, images: EngineImages) -> Plan:
+    """Every step of this round."""
     if observed.reranker is None or observed.conflicts:
         return _REPORTED_ONLY
     revisions = dict(observed.revisions)
@@ -32,29 +33,36 @@ def make_plan(observed: Observed, images: EngineImages, now: float) -> Plan:
         stored = build_revision(observed.wanted, observed.resource, observed.desired, images, number)
         revisions[observed.desired] = stored
         created.append(stored)
-    workloads = _plan_workloads(observed, revisions)
-    verify, ask_again_at = _plan_verification(observed, revisions, now)
-    return dataclasses.replace(
-        workloads,
-        create=(*created, *workloads.create),
+    rollout = plan_rollout(observed, revisions)
+    workloads = _plan_workloads(observed, revisions, rollout)
+    verify, ask_again_at = _plan_verification(observed, revisions)
+    scaling = plan_scaling(observed)
+    times = (ask_again_at, rollout.look_again_at)
+    pauses = [scaling.requeue_after, *(None if time is None else max(0.0, time - observed.at) for time in times)]
+    return Plan(
+        create=(*created, *workloads.create, *scaling.create),
+        update=(*workloads.update, *scaling.update),
         verify=verify,
         publish=_plan_publication(observed, revisions),
-        delete=_plan_deletions(observed),
-        requeue_after=None if ask_again_at is None else max(0.0, ask_again_at - now),
+        delete=(*_plan_deletions(observed), *scaling.delete),
+        requeue_after=min((pause for pause in pauses if pause is not None), default=None),
     )
 
 
-def _plan_workloads(observed: Observed, revisions: dict[str, Object]) -> Plan:
-    """Files and Deployments of the desired and of the active revision."""
+def _plan_workloads(observed: Observed, revisions: dict[str, Object], rollout: Rollout) -> Plan:
+    """Files and Deployments of the desired and of the active revision; the candidate's first.
+
+    Its Deployment tells what becomes of the active one. Were it written second, a restart in between would see an
+    active revision that was scaled down for nobody.
+    """
     create: list[Object] = []
     update: list[Object] = []
-    for revision in dict.fromkeys((observed.desired, observed.active)):
-        stored = revisions.get(revision or "")
-        if revision is None or stored is None:
-            continue
+    for revision, replicas in rollout.replicas.items():
+        stored = revisions[revision]
         if revision not in observed.files:
             create.append(build_files_config_map(stored))
-        deployment = build_deployment(stored, observed.wanted_replicas)
+        annotations = rollout.annotations if revision == observed.desired else {}
+        deployment = build_deployment(stored, replicas, annotations)
         live = observed.deployments.get(revision)
         if live is None:
             create.append(deployment)
@@ -63,24 +71,40 @@ def _plan_workloads(observed: Observed, revisions: dict[str, Object]) -> Plan:
     return Plan(create=tuple(create), update=tuple(update))
 
 
-def _plan_verification(
-    observed: Observed, revisions: dict[str, Object], now: float
-) -> tuple[tuple[Target, ...], float | None]:
+def _plan_verification(observed: Observed, revisions: dict[str, Object]) -> tuple[tuple[Target, ...], float | None]:
     """Ready pods that nobody has asked yet, or whose wrong answer is old enough; and the next time to look."""
-    metadata = observed.resource["metadata"]
-    key = Key(metadata["namespace"], metadata["name"])
+    metadata, desired = observed.resource["metadata"], observed.desired
+    facts = facts_of(revisions[desired])
+    batch = _batch_to_measure(observed, facts)
     targets: list[Target] = []
     times: list[float] = []
-    for pod in observed.ready_pods(observed.desired):
+    for pod in observed.ready_pods(desired):
         record = observed.records.get(pod.uid)
-        if record is not None and record.verdict.right:
+        if record is not None and record.verdict.right and not batch:
             continue
-        if record is not None and record.ask_again_at > now:
+        if record is not None and record.ask_again_at > observed.at:
             times.append(record.ask_again_at)
             continue
-        model = facts_of(revisions[observed.desired]).model
-        targets.append(Target(key, pod.uid, _base_url(pod.ip), model))
+        targets.append(
+            Target(
+                key=Key(metadata["namespace"], metadata["name"]),
+                pod_uid=pod.uid,
+                base_url=_base_url(pod.ip),
+                model=facts.model,
+                batch=batch,
+                truncate=facts.truncation_safe,
+                secret=facts.bearer_secret,
+            )
+        )
+        batch = 0  # one pod is enough: all of them run the same
     return tuple(targets), min(times, default=None)
+
+
+def _batch_to_measure(observed: Observed, facts: Facts) -> int:
+    """Documents to measure one request with; 0 when the answer is known."""
+    wanted = min(observed.wanted.spec.milvus.max_client_batch_size, facts.max_documents or MAX_DOCUMENTS)
+    known = observed.batch_of(observed.desired)
+    return 0 if known is not None and known.covers(wanted) else wanted
 
 
 def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple[Object, ...]:
@@ -97,7 +121,9 @@ def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple
     if not serves_desired and observed.published is None:
         return ()  # nothing was ever verified; a Service alone proves nothing
     service = build_service(observed.wanted, observed.resource, revision)
-    publication = build_publication(observed.wanted, observed.resource, facts_of(revisions[revision]), revision)
+    publication = build_publication(
+        observed.wanted, observed.resource, facts_of(revisions[revision]), revision, observed.batch_of(revision)
+    )
     wanted = []
     for ours, live in ((service, observed.service), (publication, _published_as(observed, publication))):
         if live is None or (is_drifted(ours, live) if serves_desired else _is_edited(ours, live)):
@@ -126,7 +152,7 @@ def _plan_deletions(observed: Observed) -> tuple[Object, ...]:
         (r for revision, r in observed.revisions.items() if revision not in kept),
         key=lambda stored: int(stored["revision"]),
     )
-    surplus = old[: max(0, len(old) - REVISION_HISTORY_LIMIT)]
+    surplus = old[: max(0, len(old) - observed.wanted.spec.rollout.revision_history_limit)]
     gone = {stored["metadata"]["labels"][names.LABEL_REVISION] for stored in surplus}
     files = [f for revision, f in observed.files.items() if revision in gone]
     return (*deployments, *surplus, *files, *_former_publications(observed))

@@ -1,8 +1,6 @@
 """The story of one round: observe, plan, apply, verify, publish, report."""
 
-import asyncio
 import dataclasses
-import datetime as dt
 import logging
 from typing import Any, Final
 
@@ -15,7 +13,7 @@ from rerank_operator.controller.observe import look, observe
 from rerank_operator.controller.plan import make_plan
 from rerank_operator.controller.publish import publish
 from rerank_operator.controller.status import report
-from rerank_operator.controller.values import Key, Object, Observed
+from rerank_operator.controller.values import Key, Object, Observed, rfc3339
 from rerank_operator.controller.verify import Verifier
 from rerank_operator.resources.event import build_event
 from rerank_operator.resources.revision import EngineImages
@@ -48,7 +46,7 @@ class Reconciler:
         observed = await observe(key, self.mirror, self.verifier.records, self.kube)
         if observed is None:
             return None
-        plan = make_plan(observed, self.images, asyncio.get_running_loop().time())
+        plan = make_plan(observed, self.images)
         trouble: dict[str, Any] = {"conflicts": observed.conflicts}
         published = False
         try:
@@ -60,26 +58,32 @@ class Reconciler:
             trouble = {"conflicts": (str(error),)}
         except ObjectInvalid as error:
             trouble = {"refused": str(error)}
-        await self._report(key, trouble)
+        await self._report(key, observed, trouble)
         if any(trouble.values()):
             return RETRY_TROUBLE_SECONDS
         # What was switched away from goes in a round of its own, planned from what is then true.
         return 0.0 if published else plan.requeue_after
 
-    async def _report(self, key: Key, trouble: dict[str, Any]) -> None:
+    async def _report(self, key: Key, before: Observed, trouble: dict[str, Any]) -> None:
+        """Report what is true after the writes of this round; what was asked before them is still true."""
         observed = look(key, self.mirror, self.verifier.records)
         if observed is None:
             return
-        observed = dataclasses.replace(observed, **trouble)
-        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        changed = await report(observed, now, self.kube, self.mirror)
+        observed = dataclasses.replace(
+            observed,
+            scale_ups=before.scale_ups,
+            secret_fault=before.secret_fault,
+            keda_installed=before.keda_installed,
+            **trouble,
+        )
+        changed = await report(observed, self.kube, self.mirror)
         if changed:
             logger.info("%s: %s", "/".join(key), changed.reason, extra={"reranker": "/".join(key)})
         if changed and changed.reason not in _NO_EVENT:
-            await self._post_event(observed, changed, now)
+            await self._post_event(observed, changed)
 
-    async def _post_event(self, observed: Observed, ready: Condition, now: str) -> None:
-        event: Object = build_event(observed.resource, ready, now)
+    async def _post_event(self, observed: Observed, ready: Condition) -> None:
+        event: Object = build_event(observed.resource, ready, rfc3339(observed.at))
         try:
             await self.kube.post_event(event)
         except ClientError as error:  # an Event is a courtesy: the condition says the same

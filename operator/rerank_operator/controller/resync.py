@@ -3,15 +3,22 @@
 Whatever a broken watch lost is found here: what a complete list does not hold is dropped from the mirror.
 """
 
+import sys
 from collections.abc import Sequence
+from typing import Final
 
+from rerank_operator.clients.errors import NotFound
 from rerank_operator.clients.kube import (
+    AUTOSCALERS,
     CONFIG_MAPS,
     DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
     PODS,
     RERANKERS,
     REVISIONS,
+    SCALED_OBJECTS,
     SERVICES,
+    Kind,
     KubeClient,
 )
 from rerank_operator.controller.events import SELECTOR
@@ -19,20 +26,40 @@ from rerank_operator.controller.mirror import Mirror, owner_key
 from rerank_operator.controller.values import Key
 from rerank_operator.controller.workqueue import WorkQueue
 
+_KINDS: Final = (
+    RERANKERS,
+    DEPLOYMENTS,
+    REVISIONS,
+    SERVICES,
+    CONFIG_MAPS,
+    PODS,
+    DISRUPTION_BUDGETS,
+    AUTOSCALERS,
+)
+
 
 async def resync(kube: KubeClient, mirror: Mirror, queue: WorkQueue[Key], namespaces: Sequence[str]) -> None:
     """List every kind in every watched namespace and queue every reranker; raises the client's errors."""
-    for kind in (RERANKERS, DEPLOYMENTS, REVISIONS, SERVICES, CONFIG_MAPS, PODS):
-        selector = "" if kind is RERANKERS else SELECTOR
-        listed: set[tuple[Key, str]] = set()
-        versions: list[int] = []
-        for namespace in namespaces or (None,):
-            async for objects, version in kube.pages(kind, namespace, selector):
-                versions.append(version)
-                for obj in objects:
-                    mirror.put(obj)
-                    if key := owner_key(obj):
-                        listed.add((key, obj["metadata"]["name"]))
-        mirror.keep_only(kind.kind, listed, min(versions))
+    for kind in _KINDS:
+        await _list(kind, kube, mirror, namespaces)
+    try:
+        # Not watched: most clusters do not have KEDA, and nothing but a person changes a ScaledObject.
+        await _list(SCALED_OBJECTS, kube, mirror, namespaces)
+    except NotFound:
+        mirror.keep_only(SCALED_OBJECTS.kind, set(), sys.maxsize)
     for key in mirror.keys():  # noqa: SIM118 - not a dict
         queue.add(key)
+
+
+async def _list(kind: Kind, kube: KubeClient, mirror: Mirror, namespaces: Sequence[str]) -> None:
+    selector = "" if kind is RERANKERS else SELECTOR
+    listed: set[tuple[Key, str]] = set()
+    versions: list[int] = []
+    for namespace in namespaces or (None,):
+        async for objects, version in kube.pages(kind, namespace, selector):
+            versions.append(version)
+            for obj in objects:
+                mirror.put(obj)
+                if key := owner_key(obj):
+                    listed.add((key, obj["metadata"]["name"]))
+    mirror.keep_only(kind.kind, listed, min(versions))

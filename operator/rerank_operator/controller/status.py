@@ -1,26 +1,28 @@
 """Say what is seen: conditions, and one write when they changed."""
 
 import dataclasses
+import math
 from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.api.conditions import Condition, ConditionType, Reason, merge_conditions
+from rerank_operator.api.v1alpha1 import Strategy
 from rerank_operator.clients.kube import KubeClient
 from rerank_operator.controller.diagnose import diagnose
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Object, Observed
+from rerank_operator.controller.rollout import lacks_what_the_active_holds, scale_up_of
+from rerank_operator.controller.scaling import lacks_keda
+from rerank_operator.controller.values import Fault, Object, Observed, rfc3339
+from rerank_operator.resources.revision import facts_of
 
 # Counts alone are not worth a write while the reranker is on its way.
 _COUNTS: Final = ("replicas", "readyReplicas")
 
 
-async def report(observed: Observed, now: str, kube: KubeClient, mirror: Mirror) -> Condition | None:
-    """Write the status if it differs from what is there; returns Ready when its reason changed.
-
-    `now` is an RFC 3339 time in UTC, used for conditions that change.
-    """
+async def report(observed: Observed, kube: KubeClient, mirror: Mirror) -> Condition | None:
+    """Write the status if it differs from what is there; returns Ready when its reason changed."""
     before = observed.resource.get("status", {})
-    status = build_status(observed, now)
+    status = build_status(observed)
     if not _is_worth_a_write(before, status):
         return None
     metadata = observed.resource["metadata"]
@@ -35,17 +37,18 @@ async def report(observed: Observed, now: str, kube: KubeClient, mirror: Mirror)
     return _changed_ready(before, judge_conditions(observed))
 
 
-def build_status(observed: Observed, now: str) -> Object:
+def build_status(observed: Observed) -> Object:
     """The complete status of a reranker; conditions that did not change keep their time."""
     metadata = observed.resource["metadata"]
     generation = metadata["generation"]
     before = observed.resource.get("status", {}).get("conditions", [])
-    conditions = merge_conditions(before, judge_conditions(observed), generation, now)
+    conditions = merge_conditions(before, judge_conditions(observed), generation, rfc3339(observed.at))
     status: Object = {"observedGeneration": generation, "conditions": conditions}
     if observed.reranker is None:
         return status
     active, desired = observed.active, observed.desired
-    status["selector"] = f"{names.LABEL_RERANKER}={metadata['name']}"
+    selector = names.revision_selector(metadata["name"], active or desired)
+    status["selector"] = ",".join(f"{label}={value}" for label, value in selector.items())
     status["replicas"] = len(observed.pods_of(active or desired))
     status["readyReplicas"] = len(observed.ready_pods(active or desired))
     if active:
@@ -76,12 +79,13 @@ def judge_conditions(observed: Observed) -> list[Condition]:
     verified = _rerank_verified(observed, engine)
     published = _config_published(observed)
     chain = [accepted, engine, verified, published]
+    aside = [] if observed.wanted.spec.autoscaling is None else [_autoscaler_active(observed)]
     blocking = next((c for c in chain if c.status != "True"), None)
     if blocking is None:
         ready = Condition(ConditionType.READY, "True", Reason.READY)
     else:
         ready = Condition(ConditionType.READY, "False", blocking.reason, blocking.detail)
-    return [*chain, ready]
+    return [*chain, ready, *aside]
 
 
 def _accepted(observed: Observed) -> Condition:
@@ -108,17 +112,55 @@ def _engine_available(observed: Observed) -> Condition:
     counted = f"{ready} of {wanted} model pods of revision {desired} are ready"
     if ready >= wanted or (ready and observed.active == desired):
         return Condition(kind, "True", Reason.ENGINE_AVAILABLE, counted)
-    serving = f" Revision {observed.active} keeps serving." if _old_one_serves(observed) else ""
-    fault = diagnose(observed.pods_of(desired), observed.deployments.get(desired))
-    if fault:
-        reason, seen = fault
-        end = "" if seen.endswith((".", "…")) else "."
-        return Condition(kind, "False", reason, f"{seen}{end}{serving}")
-    return Condition(kind, "False", Reason.ENGINE_STARTING, f"{counted}; a model takes minutes to load.{serving}")
+    reason, seen = _why_not_ready(observed) or (Reason.ENGINE_STARTING, f"{counted}; a model takes minutes to load")
+    end = "" if seen.endswith((".", "…")) else "."
+    return Condition(kind, "False", reason, f"{seen}{end}{_what_serves(observed)}")
 
 
-def _old_one_serves(observed: Observed) -> bool:
-    return observed.active not in (None, observed.desired) and bool(observed.ready_pods(observed.active or ""))
+def _why_not_ready(observed: Observed) -> Fault | None:
+    """What keeps the desired revision from being ready, None while it simply starts."""
+    desired = observed.desired
+    if observed.candidate and (failure := observed.failure_of(desired)):
+        return failure
+    if observed.secret_fault:
+        return observed.secret_fault
+    if (
+        observed.candidate
+        and observed.takes_over(desired)
+        and any(p.revision == observed.active for p in observed.pods)
+    ):
+        return Reason.FREEING_ACCELERATOR, f"The pods of revision {observed.active} end to make room for {desired}"
+    pods = observed.pods_of(desired)
+    for pod in pods:
+        if scale_up_of(pod, observed) is not None:
+            return Reason.WAITING_FOR_NODE, f"An autoscaler is adding a node for pod {pod.name}"
+    stored = observed.revisions.get(desired)
+    startup_seconds = facts_of(stored).startup_seconds if stored else math.inf
+    return diagnose(pods, observed.deployments.get(desired), startup_seconds, observed.at)
+
+
+def _what_serves(observed: Observed) -> str:
+    """What becomes of searches while the candidate is not ready; empty where nothing ever served."""
+    desired, active, rollout = observed.desired, observed.active, observed.wanted.spec.rollout
+    if observed.candidate is None:
+        return ""
+    if observed.failure_of(desired):
+        deployment = names.revision_name(observed.resource["metadata"]["name"], desired)
+        serves = "serves again" if observed.ready_pods(active or "") else "is coming back"
+        return (
+            f" Revision {active} {serves}. Change the spec to try something else, or delete Deployment {deployment} "
+            "to try the same once more."
+        )
+    if observed.takes_over(desired):
+        return f" Nothing serves until it is ready: revision {active} made room, and comes back if this fails."
+    if not observed.ready_pods(active or ""):
+        return ""
+    stored = observed.revisions.get(active or "")
+    lacking = stored and any(lacks_what_the_active_holds(pod, stored) for pod in observed.pods_of(desired))
+    if lacking and rollout.strategy is Strategy.AUTO:
+        wait = f"for {rollout.recreate_after_seconds} s, and no autoscaler adds a node"
+        return f" Revision {active} keeps serving. If that stays so {wait}, it makes room."
+    return f" Revision {active} keeps serving."
 
 
 def _rerank_verified(observed: Observed, engine: Condition) -> Condition:
@@ -148,6 +190,15 @@ def _config_published(observed: Observed) -> Condition:
     )
 
 
+def _autoscaler_active(observed: Observed) -> Condition:
+    kind = ConditionType.AUTOSCALER_ACTIVE
+    if lacks_keda(observed):
+        return Condition(kind, "False", Reason.KEDA_MISSING)
+    if observed.wanted.spec.suspend:
+        return Condition(kind, "False", Reason.SUSPENDED)
+    return Condition(kind, "True", Reason.AUTOSCALER_ACTIVE)
+
+
 def _is_worth_a_write(before: Object, status: Object) -> bool:
     if before == status:
         return False
@@ -161,5 +212,5 @@ def _is_worth_a_write(before: Object, status: Object) -> bool:
 
 def _changed_ready(before: Object, conditions: list[Condition]) -> Condition | None:
     old: dict[str, Any] = next((c for c in before.get("conditions", []) if c["type"] == ConditionType.READY), {})
-    ready = conditions[-1]
+    ready = next(c for c in conditions if c.type is ConditionType.READY)
     return ready if ready.reason.value != old.get("reason") else None

@@ -1,16 +1,31 @@
 """What passes between the stages. Frozen; nothing here reads or writes anything."""
 
 import dataclasses
+import datetime as dt
 import functools
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rerank_operator.api import names
+from rerank_operator.api.conditions import Reason
 from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import Verdict
 from rerank_operator.resources.revision import revision_hash
 
 Object = dict[str, Any]
+Fault = tuple[Reason, str]
+
+
+def seconds_of(time: str) -> float:
+    """Epoch seconds of an RFC 3339 time in UTC, as Kubernetes writes it."""
+    return dt.datetime.fromisoformat(time).timestamp()
+
+
+def rfc3339(seconds: float) -> str:
+    """The time at these epoch seconds, as Kubernetes writes it."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Key(NamedTuple):
@@ -30,6 +45,7 @@ class Pod:
     ip: str
     ready: bool
     terminating: bool
+    created: float
     status: Object
 
     @classmethod
@@ -44,32 +60,52 @@ class Pod:
             ip=status.get("podIP", ""),
             ready=conditions.get("Ready") == "True",
             terminating="deletionTimestamp" in metadata,
+            created=seconds_of(metadata["creationTimestamp"]),
             status=status,
+        )
+
+    @property
+    def unschedulable(self) -> Object | None:
+        """The condition in which the scheduler says that no node can take the pod."""
+        return next(
+            (c for c in self.status.get("conditions", []) if c["type"] == "PodScheduled" and c["status"] == "False"),
+            None,
         )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """The last verdict on a pod, how many wrong ones came in a row, and when to ask again (loop seconds)."""
+    """The last verdict on a pod, how many wrong ones came in a row, and when to ask again (epoch seconds)."""
 
     verdict: Verdict
     failures: int = 0
     ask_again_at: float = 0.0
+    batch: Batch | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
-    """One reranker and everything that belongs to it, at one moment."""
+    """One reranker and everything that belongs to it, at one moment (`at`, in epoch seconds).
+
+    `scale_ups` holds by pod uid when an autoscaler said that it adds a node. `secret_fault` is what is wrong with
+    the Secret of `spec.access`.
+    """
 
     resource: Object
     reranker: RerankService | None
     invalid: str = ""
+    at: float = 0.0
     revisions: Mapping[str, Object] = dataclasses.field(default_factory=dict)
     files: Mapping[str, Object] = dataclasses.field(default_factory=dict)
     deployments: Mapping[str, Object] = dataclasses.field(default_factory=dict)
     service: Object | None = None
     publications: tuple[Object, ...] = ()
+    budget: Object | None = None
+    autoscalers: tuple[Object, ...] = ()
+    keda_installed: bool = False
     pods: tuple[Pod, ...] = ()
+    scale_ups: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    secret_fault: Fault | None = None
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
     refused: str = ""
@@ -85,6 +121,11 @@ class Observed:
     def desired(self) -> str:
         """Hash of the revision that the spec asks for."""
         return revision_hash(self.wanted.spec)
+
+    @property
+    def candidate(self) -> str | None:
+        """The desired revision while another one is active."""
+        return self.desired if self.active not in (None, self.desired) else None
 
     @functools.cached_property
     def active(self) -> str | None:
@@ -114,6 +155,28 @@ class Observed:
         spec = self.wanted.spec
         return 0 if spec.suspend else int(spec.replicas)
 
+    def takes_over(self, revision: str) -> bool:
+        """Whether the active revision made room for this one."""
+        return names.ANNOTATION_TAKES_OVER in self._annotations(revision)
+
+    def room_since(self, revision: str) -> float | None:
+        """Since when (epoch seconds) no pod of the active revision is in the way of this one."""
+        text = self._annotations(revision).get(names.ANNOTATION_ROOM_SINCE)
+        return None if text is None else seconds_of(text)
+
+    def failure_of(self, revision: str) -> Fault | None:
+        """Why this revision was given up, so that the active one could come back."""
+        text = self._annotations(revision).get(names.ANNOTATION_FAILED)
+        if text is None:
+            return None
+        failure = json.loads(text)
+        return Reason(failure["reason"]), str(failure["detail"])
+
+    def _annotations(self, revision: str) -> Mapping[str, str]:
+        deployment = self.deployments.get(revision, {"metadata": {}})
+        annotations: Mapping[str, str] = deployment["metadata"].get("annotations", {})
+        return annotations
+
     def pods_of(self, revision: str) -> tuple[Pod, ...]:
         """Pods of a revision that are not on their way out."""
         return tuple(pod for pod in self.pods if pod.revision == revision and not pod.terminating)
@@ -136,6 +199,16 @@ class Observed:
         right = [pod for pod in ready if pod.uid in self.records and self.records[pod.uid].verdict.right]
         return len(right) == len(ready) and len(right) >= max(1, self.wanted_replicas)
 
+    def batch_of(self, revision: str) -> Batch | None:
+        """What one request to this revision may hold: what its slowest pod answered, or what was published."""
+        uids = [pod.uid for pod in self.pods_of(revision)]
+        measured = [r.batch for uid in uids if (r := self.records.get(uid)) is not None and r.batch is not None]
+        if measured:
+            return min(measured)
+        if self.published != revision:
+            return None
+        return Batch.parse(self.publications[0]["metadata"].get("annotations", {}).get(names.ANNOTATION_BATCH, ""))
+
     def is_in_service(self, revision: str) -> bool:
         """Whether the revision was verified before, switched to, and published: the cluster itself says so."""
         return self.active == revision == self.published
@@ -143,12 +216,19 @@ class Observed:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """A pod to verify: where it answers, and the model name it must know."""
+    """A pod to verify: where it answers, and the model name it must know.
+
+    `batch` is the number of documents to measure one request with, 0 for none; `secret` the name of the Secret
+    that holds the keys of callers.
+    """
 
     key: Key
     pod_uid: str
     base_url: str
     model: str
+    batch: int = 0
+    truncate: bool = True
+    secret: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

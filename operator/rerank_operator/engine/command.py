@@ -15,7 +15,10 @@ RUN_MOUNT: Final = "/run/rerank-operator"
 HOME: Final = "/home/vllm"
 GUARD_FILE: Final = "rerank_guard.py"
 PROBE_FILE: Final = "rerank_probe.py"
+KEYS_MOUNT: Final = "/etc/rerank-operator/keys"
 DRAIN_TOKEN_FILE: Final = f"{RUN_MOUNT}/drain-token"
+# No larger batch can be published, and a request without any limit can fill the memory.
+MAX_DOCUMENTS: Final = 4096
 
 # A retired pod serves this long while clients move away, then Milvus's own 30 s request timeout passes.
 LAME_SECONDS: Final = 5
@@ -60,11 +63,23 @@ def build_environment(spec: RerankServiceSpec) -> list[dict[str, Any]]:
         put("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; without it vLLM wants 92 % of the node's memory
     if spec.engine.guard is Guard.ENABLED:
         put("PYTHONPATH", FILES_MOUNT)
-        put("RERANK_GUARD_TOKEN_FILE", DRAIN_TOKEN_FILE)
+        for name, value in _guard_environment(spec).items():
+            put(name, value)
     _put_source(env, spec)
     for variable in spec.engine.env:
         env[variable.name] = variable.model_dump(exclude_none=True)
     return list(env.values())
+
+
+def _guard_environment(spec: RerankServiceSpec) -> dict[str, str]:
+    env = {"RERANK_GUARD_TOKEN_FILE": DRAIN_TOKEN_FILE, "RERANK_GUARD_MAX_DOCUMENTS": str(max_documents(spec))}
+    if spec.access.bearer_secret_ref:
+        env["RERANK_GUARD_KEYS_DIR"] = KEYS_MOUNT
+    if not has_prompt_template(spec):
+        env["RERANK_GUARD_TRUNCATE_PROMPT_TOKENS"] = "-1"  # at the model's own limit
+    if not spec.engine.return_documents:
+        env["RERANK_GUARD_STRIP_DOCUMENTS"] = "true"
+    return env
 
 
 def probe_command() -> list[str]:
@@ -98,6 +113,13 @@ def gpu_count(spec: RerankServiceSpec) -> int:
 def max_length(spec: RerankServiceSpec, entry: Entry) -> int | None:
     """Tokens per pair: the spec's number, else the catalog's, else None (vLLM asks the model)."""
     return spec.model.max_length or entry.max_length
+
+
+def max_documents(spec: RerankServiceSpec) -> int | None:
+    """Documents that one request may hold; None where no guard counts them."""
+    if spec.engine.guard is not Guard.ENABLED:
+        return None
+    return spec.engine.max_documents or MAX_DOCUMENTS
 
 
 def has_prompt_template(spec: RerankServiceSpec) -> bool:

@@ -18,13 +18,22 @@ CONFIG_HASH_KEY: Final = "RERANK_CONFIG_HASH"
 
 # For milvus.yaml, `spec.config` of a Milvus resource, or user.yaml in `extraConfigFiles` of Milvus's chart.
 SERVER_CONFIG: Final = """\
-# The part of milvus.yaml that this reranker needs. It is on by default, and no credential is needed.
 function:
   rerank:
     model:
       providers:
         vllm:
           enable: true
+"""
+NO_KEY: Final = (
+    "# The part of milvus.yaml that this reranker needs. It is on by default, and no credential is needed.\n"
+)
+KEY: Final = """\
+# The part of milvus.yaml that this reranker needs, from Milvus 2.6.1 on. In the place of KEY write a key of the
+# Secret {namespace}/{secret}.
+credential:
+  {credential}:
+    apikey: KEY
 """
 
 
@@ -34,11 +43,18 @@ def build_data(publication: Publication) -> dict[str, str]:
         "params.json": _as_json(build_params(publication)),
         "function.json": _as_json(build_function(publication)),
         "milvus-lite.json": _as_json(build_lite_params(publication)),
-        "milvus.yaml": SERVER_CONFIG,
+        "milvus.yaml": _server_config(publication),
         "example.py": _example(publication),
         **_environment(publication),
     }
     return {**data, CONFIG_HASH_KEY: config_hash(data)}
+
+
+def _server_config(publication: Publication) -> str:
+    if publication.credential is None:
+        return NO_KEY + SERVER_CONFIG
+    name = json.dumps(publication.credential)
+    return KEY.format(namespace=publication.namespace, secret=publication.secret, credential=name) + SERVER_CONFIG
 
 
 def config_hash(data: dict[str, str]) -> str:
@@ -59,7 +75,7 @@ def _environment(publication: Publication) -> dict[str, str]:
         "RERANK_MAX_LENGTH": publication.max_length,
         "RERANK_MAX_CLIENT_BATCH_SIZE": publication.max_client_batch_size,
         "RERANK_TRUNCATE_PROMPT_TOKENS": publication.truncate_prompt_tokens,
-        "RERANK_CREDENTIAL": None,  # the name of a credential in milvus.yaml; this version knows no keys
+        "RERANK_CREDENTIAL": publication.credential,
     }
     return {key: "" if value is None else str(value) for key, value in values.items()}
 

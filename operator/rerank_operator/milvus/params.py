@@ -25,6 +25,7 @@ def build_params(publication: Publication) -> Params:
       the other key. Without its key a version sends 32 documents per request: one search becomes several.
     * The endpoint has no path: 2.6.0 always calls `/v2/rerank` on that host, later versions `/rerank`.
     * No model name: no version sends one with the provider vllm.
+    * `credential` is the name of a key in milvus.yaml, never the key. 2.6.0 does not know it, and sends no key.
     * `truncate_prompt_tokens` goes to the engine as it is. Without it one document that is too long fails its
       whole search.
     """
@@ -37,6 +38,8 @@ def build_params(publication: Publication) -> Params:
     }
     if publication.truncate_prompt_tokens is not None:
         params["truncate_prompt_tokens"] = publication.truncate_prompt_tokens
+    if publication.credential is not None:
+        params["credential"] = publication.credential
     return params
 
 
@@ -58,11 +61,14 @@ def build_lite_params(publication: Publication) -> Params:
 
     Lite appends `/rerank` to `base_url`, sends the model name, and takes neither a batch size nor a
     truncation: all candidates go in one request, and the engine alone decides what a long document means.
+    Where the engine wants a key, whoever searches adds it as `api_key`: a ConfigMap is no place for it.
     """
-    return {
+    params: Params = {
         "reranker": "model",
         "provider": LITE_PROVIDER,
         "base_url": f"{publication.endpoint}/v1",
         "model_name": publication.model,
-        "api_key": LITE_API_KEY,
     }
+    if publication.credential is None:
+        params["api_key"] = LITE_API_KEY
+    return params

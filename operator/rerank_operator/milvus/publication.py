@@ -11,6 +11,8 @@ class Publication:
     engine serves the model. `max_length` and `truncate_prompt_tokens` count the tokens of a query and
     document pair; None means that there is no such limit to publish. `revision` is the hash of everything
     that shapes a model pod: scores of two revisions cannot be compared, so thresholds belong to one of them.
+    `credential` is the name of the entry in milvus.yaml that holds the key, and `secret` the name of the Secret it
+    is taken from; both are None where the engine asks for no key.
     """
 
     config_map_name: str
@@ -24,3 +26,5 @@ class Publication:
     max_client_batch_size: int
     truncate_prompt_tokens: int | None
     revision: str
+    credential: str | None = None
+    secret: str | None = None

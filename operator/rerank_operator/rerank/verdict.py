@@ -47,6 +47,19 @@ def judge(route: str, question: Question, status: int, body: bytes) -> Verdict:
     return _judge_scores(route, question, scores)
 
 
+def judge_batch(route: str, size: int, status: int, body: bytes) -> Verdict:
+    """Judge the answer to a request with `size` documents: only whether it is complete."""
+    if status != _OK:
+        return Verdict(_status_reason(route, status), f"POST {route} with {size} documents: {status} {_excerpt(body)}")
+    try:
+        indices = {result["index"] for result in json.loads(body)["results"]}
+    except (ValueError, KeyError, TypeError):
+        return Verdict(Reason.ANSWER_MALFORMED, f"POST {route} with {size} documents: {_excerpt(body)}")
+    if indices != set(range(size)):
+        return Verdict(Reason.INCOMPLETE_SCORES, f"POST {route} with {size} documents answered {len(indices)}")
+    return RIGHT
+
+
 def _judge_scores(route: str, question: Question, scores: list[tuple[Any, Any]]) -> Verdict:
     count = len(question.documents)
     indices = [index for index, _ in scores]

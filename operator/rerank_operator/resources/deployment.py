@@ -1,17 +1,20 @@
 """Deployment and engine files of one revision, always made from its stored ControllerRevision."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from rerank_operator.api import names
-from rerank_operator.resources.pod import STARTUP_SECONDS
 from rerank_operator.resources.render import render
 
-# Pulling the image comes before the startup probe's time; give it half an hour.
-PROGRESS_DEADLINE_SECONDS: Final = STARTUP_SECONDS + 1800
+# The number that means no deadline: only the startup probe decides when loading a model took too long.
+NO_PROGRESS_DEADLINE: Final = 2**31 - 1
 
 
-def build_deployment(stored: dict[str, Any], replicas: int) -> dict[str, Any]:
-    """The Deployment of the revision in the ControllerRevision `stored`."""
+def build_deployment(
+    stored: dict[str, Any], replicas: int, annotations: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The Deployment of the revision in the ControllerRevision `stored`; `annotations` are added to it."""
     metadata = stored["metadata"]
     name, revision = metadata["labels"][names.LABEL_RERANKER], metadata["labels"][names.LABEL_REVISION]
     deployment = render(
@@ -21,7 +24,8 @@ def build_deployment(stored: dict[str, Any], replicas: int) -> dict[str, Any]:
         labels=names.revision_labels(name, revision),
         owner=metadata["ownerReferences"][0],
         replicas=replicas,
-        progress_deadline=PROGRESS_DEADLINE_SECONDS,
+        annotations=dict(annotations),
+        progress_deadline=NO_PROGRESS_DEADLINE,
         selector=names.revision_selector(name, revision),
     )
     deployment["spec"]["template"] = stored["data"]["template"]

@@ -17,7 +17,10 @@ from rerank_operator.engine import command
 from rerank_operator.resources.pod import build_files, build_pod_template
 from rerank_operator.resources.render import owner_reference, render
 
-_SHAPES_THE_POD: Final = {"model", "engine", "accelerator", "resources", "scheduling", "pod_template"}
+_SHAPES_THE_POD: Final = {
+    **dict.fromkeys(("model", "engine", "accelerator", "resources", "scheduling", "pod_template", "access"), True),
+    "rollout": {"startup_timeout_seconds"},
+}
 _HASH_LENGTH: Final = 8
 
 
@@ -31,12 +34,15 @@ class EngineImages:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """What the publication says about a revision's model."""
+    """What has to be known of a revision that runs. A newer operator may add facts, with what was true before."""
 
     model: str
     model_revision: str | None
     max_length: int | None
     truncation_safe: bool
+    max_documents: int | None = None
+    bearer_secret: str | None = None
+    startup_seconds: int = 3600
 
     @classmethod
     def of(cls, spec: RerankServiceSpec) -> Self:
@@ -46,6 +52,9 @@ class Facts:
             model_revision=spec.model.revision,
             max_length=command.max_length(spec, lookup(spec.model.name)),
             truncation_safe=not command.has_prompt_template(spec),
+            max_documents=command.max_documents(spec),
+            bearer_secret=spec.access.bearer_secret_ref.name if spec.access.bearer_secret_ref else None,
+            startup_seconds=spec.rollout.startup_timeout_seconds,
         )
 
 
@@ -54,6 +63,8 @@ def revision_hash(spec: RerankServiceSpec) -> str:
     shape = spec.model_dump(
         mode="json", include=_SHAPES_THE_POD, exclude_none=True, exclude_defaults=True, by_alias=True
     )
+    if not shape.get("rollout"):
+        shape.pop("rollout", None)  # only what does not shape a pod was changed in it
     text = json.dumps(shape, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]
 
@@ -81,5 +92,6 @@ def build_revision(
 
 
 def facts_of(stored: dict[str, Any]) -> Facts:
-    """The facts in a ControllerRevision."""
-    return Facts(**stored["data"]["facts"])
+    """The facts in a ControllerRevision; facts that only a newer operator knows are left out."""
+    known = {field.name for field in dataclasses.fields(Facts)}
+    return Facts(**{name: value for name, value in stored["data"]["facts"].items() if name in known})

@@ -5,6 +5,7 @@ import dataclasses
 from rerank_operator.controller.plan import make_plan
 from rerank_operator.controller.values import Observed, Plan
 from tests.builders import (
+    AT,
     IMAGES,
     a_pod,
     a_revision,
@@ -22,8 +23,9 @@ from tests.builders import (
 OTHER = {"model": {"name": "BAAI/bge-reranker-base"}}
 
 
-def plan(seen: Observed, now: float = 0.0) -> Plan:
-    return make_plan(seen, IMAGES, now)
+def plan(seen: Observed, seconds: float = 0.0) -> Plan:
+    """The plan so many seconds after the pods were created."""
+    return make_plan(dataclasses.replace(seen, at=seen.at + seconds), IMAGES)
 
 
 def test_a_new_reranker_gets_a_revision_its_files_and_its_deployment_in_this_order() -> None:
@@ -68,9 +70,9 @@ def test_one_right_pod_of_two_wanted_is_not_enough() -> None:
 
 def test_a_wrong_pod_is_asked_again_only_when_its_time_has_come() -> None:
     seen = deployed()
-    seen = dataclasses.replace(seen, records=wrong(seen.pods[0], ask_again_at=30.0))
+    seen = dataclasses.replace(seen, records=wrong(seen.pods[0], ask_again_at=AT + 30.0))
 
-    early, later = plan(seen, now=10.0), plan(seen, now=30.0)
+    early, later = plan(seen, 10.0), plan(seen, 30.0)
     assert ((), 20.0) == (early.verify, early.requeue_after)
     assert 1 == len(later.verify)
     assert () == later.publish
@@ -116,7 +118,7 @@ def test_a_right_candidate_takes_over_service_and_publication_together() -> None
 def test_a_wrong_candidate_changes_nothing() -> None:
     candidate = deployed(2, pods=(a_pod(hash_of(**OTHER), "pod-2"),), **OTHER)
     seen = with_candidate(changed(serving(), **OTHER), candidate)
-    made = plan(dataclasses.replace(seen, records={**seen.records, **wrong(candidate.pods[0], ask_again_at=5.0)}))
+    made = plan(dataclasses.replace(seen, records={**seen.records, **wrong(candidate.pods[0], ask_again_at=AT + 5.0)}))
 
     assert Plan(requeue_after=5.0) == made
 
