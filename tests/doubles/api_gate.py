@@ -66,9 +66,10 @@ class Write(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Whom to kill, at which one of all writes so far and to come, and whether that write is to take effect."""
+    """Whom to kill, at which write of which kind (empty for any), and whether that write is to take effect."""
 
-    number: int
+    position: int
+    kind: str
     when: When
     kill: Callable[[], None]
 
@@ -116,14 +117,19 @@ class ApiGate:
         self._loop.close()
         self._folder.cleanup()
 
-    def kill_at(self, position: int, when: When, kill: Callable[[], None]) -> None:
+    def kill_at(self, position: int, when: When, kill: Callable[[], None], kind: str = "") -> None:
         """Call ``kill`` at the ``position``-th write from now on, the first being 1; replaces an earlier order.
 
         With ``when`` "before" the API server never hears of that write; with "after" it takes effect, and its answer
-        never arrives. ``kill`` must end the operator at once; no later write of that process gets through.
+        never arrives. ``kill`` must end the operator at once; no later write of that process gets through. ``kind``
+        counts only the writes of that ``Write.kind``.
         """
         self.killed_at = None
-        self._order = Order(len(self.writes) + position, when, kill)
+        self._order = Order(position, kind, when, kill)
+
+    def call_off(self) -> None:
+        """Kill nobody any more."""
+        self._order = None
 
     def hold(self, agent: str) -> None:
         """Answer nothing to a client whose User-Agent begins so, until ``release()``."""
@@ -198,9 +204,13 @@ class ApiGate:
         write = Write.of(request.method, request.path, body)
         self.writes.append(write)
         self._last_write = time.monotonic()
-        if self._order is None or len(self.writes) < self._order.number:
+        order = self._order
+        if order is None or order.kind not in ("", write.kind):
             return await self._forward(request, body)
-        order, self._order = self._order, None
+        if order.position > 1:
+            self._order = order._replace(position=order.position - 1)
+            return await self._forward(request, body)
+        self._order = None
         return await self._carry_out(order, write, request, body)
 
     async def _carry_out(self, order: Order, write: Write, request: web.Request, body: bytes) -> web.StreamResponse:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 RERANK_PATHS = frozenset({"/rerank", "/v1/rerank", "/v2/rerank"})
+ALWAYS_OPEN = frozenset({"/health", "/metrics", "/ready"})
 GET_PATHS = frozenset({"/health", "/version", "/v1/models", "/metrics", "/ready"})
 # What the guard's /ready would say; in the other modes the answers are complete and finite, so it is 200.
 READY_FAULTS: dict[Mode, str] = {
@@ -66,7 +67,8 @@ class EngineDouble:
     """One listening engine.
 
     ``model`` None accepts every model name. ``guard`` False takes ``/ready`` away. ``record`` False keeps no
-    requests, for benchmarks. Port 0 takes a free port.
+    requests, for benchmarks. Port 0 takes a free port. With ``keys`` it lets in who sends one of them, as the guard
+    does. ``seconds_per_document`` is how long it scores.
     """
 
     def __init__(
@@ -85,6 +87,8 @@ class EngineDouble:
         self.record = record
         self.requests: list[Request] = []
         self.modes: dict[str, str] = {}
+        self.keys: frozenset[str] = frozenset()
+        self.seconds_per_document = 0.0
         self.pairs_scored = 0
         self.answers: Counter[tuple[str, str, int]] = Counter()
         self._mode, self._delay = Mode.RIGHT, 0.0
@@ -161,8 +165,11 @@ class EngineDouble:
         path, body = request.path, await request.read()
         if self.record:
             self.requests.append(Request(path, dict(request.headers), json_or_text(body)))
-        mode, delay = self._behaviour(request)
-        response = await self._answer(request, body, mode, delay)
+        if self.keys and path not in ALWAYS_OPEN and bearer(request) not in self.keys:
+            response = as_response(error(401, "a key is missing", "Unauthorized"))
+        else:
+            mode, delay = self._behaviour(request)
+            response = await self._answer(request, body, mode, delay)
         self.answers[request.method, path, response.status] += 1
         return response
 
@@ -182,6 +189,8 @@ class EngineDouble:
             identity = request.headers.get("X-Request-Id", uuid.uuid4().hex[:16])
             answer = rerank(body, self.served, mode, identity)
             self.pairs_scored += answer.pairs
+            if self.seconds_per_document:
+                await asyncio.sleep(self.seconds_per_document * answer.pairs)
             return as_response(answer)
         if path in RERANK_PATHS or (path in GET_PATHS and method != "GET"):
             return as_response(Answer(405, {"detail": "Method Not Allowed"}))
@@ -229,6 +238,12 @@ def ready(mode: Mode) -> Answer:
     """Return what the guard would say of an engine in this mode."""
     fault = READY_FAULTS.get(mode)
     return Answer(200, {"ready": True}) if fault is None else error(503, fault, "Service Unavailable")
+
+
+def bearer(request: web.Request) -> str:
+    """Return the key that a request carries, empty when there is none."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def json_or_text(body: bytes) -> Any:

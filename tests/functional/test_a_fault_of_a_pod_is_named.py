@@ -85,3 +85,14 @@ def test_a_pod_template_that_kubernetes_refuses_is_told_in_its_own_words(world: 
 
     world.reranker(podTemplate=None)
     world.wait_for_reason("Ready")
+
+
+def test_a_model_that_does_not_answer_within_its_startup_time_is_named_and_left_alone(world: World) -> None:
+    world.misbehave("model-a", pod_status.never_ready())
+    world.reranker(rollout={"startupTimeoutSeconds": 30})
+
+    world.wait_for_reason("EngineStarting")
+    ready = world.wait_for_reason("StartupTimeout", seconds=60)
+    assert "No answer within 30 s" in ready["message"]
+    probe = world.objects("pods")[0]["spec"]["containers"][0]["startupProbe"]
+    assert 30 == probe["periodSeconds"] * probe["failureThreshold"]

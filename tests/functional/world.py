@@ -6,6 +6,7 @@ Each model name has its own address, so that two revisions with two models answe
 
 import itertools
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -162,9 +163,9 @@ def running_world(
 
 
 def _unused_host() -> str:
-    """An address of loopback; worlds of several threads may ask at once."""
+    """An address of loopback; worlds of several threads, and of several test runs, may ask at once."""
     number = next(_host_numbers)
-    return f"127.0.{1 + number // 250}.{1 + number % 250}"
+    return f"127.{1 + os.getpid() % 250}.{1 + number // 250}.{1 + number % 250}"
 
 
 def a_reranker(name: str, model: str, **spec: Any) -> Object:

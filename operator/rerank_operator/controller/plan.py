@@ -19,6 +19,8 @@ from rerank_operator.resources.publication import build_publication
 from rerank_operator.resources.revision import EngineImages, Facts, build_revision, facts_of
 from rerank_operator.resources.service import build_service
 
+# No event tells when a Secret was created or corrected.
+SECRET_SECONDS: Final = 15.0
 _REPORTED_ONLY: Final = Plan()
 
 
@@ -38,7 +40,12 @@ def make_plan(observed: Observed, images: EngineImages) -> Plan:
     verify, ask_again_at = _plan_verification(observed, revisions)
     scaling = plan_scaling(observed)
     times = (ask_again_at, rollout.look_again_at)
-    pauses = [scaling.requeue_after, *(None if time is None else max(0.0, time - observed.at) for time in times)]
+    secret = SECRET_SECONDS if observed.secret_fault else None
+    pauses = [
+        secret,
+        scaling.requeue_after,
+        *(None if time is None else max(0.0, time - observed.at) for time in times),
+    ]
     return Plan(
         create=(*created, *workloads.create, *scaling.create),
         update=(*workloads.update, *scaling.update),

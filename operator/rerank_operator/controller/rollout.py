@@ -51,11 +51,11 @@ class Rollout:
 def plan_rollout(observed: Observed, revisions: Mapping[str, Object]) -> Rollout:
     """How many pods the desired and the active revision should have now."""
     desired, active, wanted = observed.desired, observed.active, observed.wanted_replicas
+    look_again_at = min((time for time in _turning_points(observed, revisions) if time > observed.at), default=None)
     if active is None or active == desired or active not in revisions:
-        return Rollout({desired: wanted})
+        return Rollout({desired: wanted}, look_again_at=look_again_at)
     if observed.failure_of(desired):
         return Rollout({desired: 0, active: wanted})
-    look_again_at = min((time for time in _turning_points(observed, revisions) if time > observed.at), default=None)
     if not _takes_over(observed, revisions[active]):
         return Rollout({desired: wanted, active: wanted}, look_again_at=look_again_at)
     annotations = {names.ANNOTATION_TAKES_OVER: active}
@@ -129,7 +129,7 @@ def _is_final(reason: Reason, pod: Pod, observed: Observed, room_since: float) -
 
 
 def _turning_points(observed: Observed, revisions: Mapping[str, Object]) -> Iterator[float]:
-    """When the judgement of the candidate may change although nothing happens."""
+    """When the judgement of the pods may change although nothing happens."""
     desired, rollout = observed.desired, observed.wanted.spec.rollout
     startup_seconds = facts_of(revisions[desired]).startup_seconds
     if room_since := observed.room_since(desired):

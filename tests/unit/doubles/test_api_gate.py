@@ -114,6 +114,31 @@ def test_after_the_kill_only_the_next_run_gets_through(plane: ControlPlane, gate
 
 
 @pytest.mark.control_plane
+def test_the_writes_of_one_kind_can_be_counted_alone(gate: ApiGate) -> None:
+    with client(gate) as operator:
+        gate.kill_at(2, "before", lambda: None, kind="DELETE configmaps")
+        for name in ("kept", "removed"):
+            operator.post(CONFIG_MAPS, json=config_map(name))
+        operator.delete(f"{CONFIG_MAPS}/removed")
+        assert not gate.killed
+        with pytest.raises(httpx.TransportError):
+            operator.delete(f"{CONFIG_MAPS}/kept")
+        wait_until_killed(gate)
+
+    assert Write("DELETE", "configmaps", "kept") == gate.killed_at
+
+
+@pytest.mark.control_plane
+def test_an_order_that_was_called_off_kills_nobody(gate: ApiGate) -> None:
+    with client(gate) as operator:
+        gate.kill_at(1, "before", lambda: None)
+        gate.call_off()
+        assert 201 == operator.post(CONFIG_MAPS, json=config_map("spared")).status_code
+
+    assert not gate.killed
+
+
+@pytest.mark.control_plane
 def test_one_client_can_be_held_while_another_goes_on(gate: ApiGate) -> None:
     answers: list[int] = []
     with client(gate) as watching, client(gate) as writing:
