@@ -58,6 +58,9 @@ def diagnose_pod(pod: Pod, startup_seconds: float, at: float) -> Fault | None:
     ):
         if fault := _container_fault(container, startup_seconds, at):
             return fault
+    runs = any("running" in c.get("state", {}) for c in pod.status.get("containerStatuses", []))
+    if not runs and at - pod.created >= startup_seconds:
+        return Reason.STARTUP_TIMEOUT, f"No container of pod {pod.name} runs {startup_seconds:g} s after it was created"
     return None
 
 

@@ -105,6 +105,8 @@ def _final_fault(observed: Observed, revisions: Mapping[str, Object], room_since
         pod, verdict = wrong
         if observed.records[pod.uid].failures >= WRONG_VERDICTS:
             return verdict.reason, f"Pod {pod.name}: {verdict.detail}"
+    if observed.secret_fault and observed.at >= room_since + STUCK_SECONDS:
+        return observed.secret_fault
     startup_seconds = facts_of(revisions[desired]).startup_seconds
     for pod in observed.pods_of(desired):
         fault = None if pod.ready else diagnose_pod(pod, startup_seconds, observed.at)
@@ -139,6 +141,7 @@ def _turning_points(observed: Observed, revisions: Mapping[str, Object]) -> Iter
         if pod.ready:
             continue
         yield pod.created + STUCK_SECONDS
+        yield pod.created + startup_seconds
         if pod.unschedulable:
             yield _unschedulable_since(pod) + rollout.recreate_after_seconds
             if scale_up_of(pod, observed) is not None:

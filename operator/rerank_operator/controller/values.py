@@ -157,7 +157,7 @@ class Observed:
 
     def takes_over(self, revision: str) -> bool:
         """Whether the active revision made room for this one."""
-        return names.ANNOTATION_TAKES_OVER in self._annotations(revision)
+        return self.active is not None and self._annotations(revision).get(names.ANNOTATION_TAKES_OVER) == self.active
 
     def room_since(self, revision: str) -> float | None:
         """Since when (epoch seconds) no pod of the active revision is in the way of this one."""
@@ -200,14 +200,18 @@ class Observed:
         return len(right) == len(ready) and len(right) >= max(1, self.wanted_replicas)
 
     def batch_of(self, revision: str) -> Batch | None:
-        """What one request to this revision may hold: what its slowest pod answered, or what was published."""
+        """What one request to this revision may hold.
+
+        The largest request that was asked decides, and of those the slowest answer. What was published counts like
+        what a pod answered, so that the number does not change when pods come and go.
+        """
         uids = [pod.uid for pod in self.pods_of(revision)]
         measured = [r.batch for uid in uids if (r := self.records.get(uid)) is not None and r.batch is not None]
-        if measured:
-            return min(measured)
-        if self.published != revision:
-            return None
-        return Batch.parse(self.publications[0]["metadata"].get("annotations", {}).get(names.ANNOTATION_BATCH, ""))
+        if self.published == revision:
+            annotations = self.publications[0]["metadata"].get("annotations", {})
+            if published := Batch.parse(annotations.get(names.ANNOTATION_BATCH, "")):
+                measured.append(published)
+        return min(measured, key=lambda batch: (-batch.asked, batch.answered), default=None)
 
     def is_in_service(self, revision: str) -> bool:
         """Whether the revision was verified before, switched to, and published: the cluster itself says so."""

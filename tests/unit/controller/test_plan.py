@@ -2,8 +2,11 @@
 
 import dataclasses
 
+from rerank_operator.api import names
 from rerank_operator.controller.plan import make_plan
-from rerank_operator.controller.values import Observed, Plan
+from rerank_operator.controller.values import Object, Observed, Plan, Record
+from rerank_operator.rerank.batch import Batch
+from rerank_operator.rerank.verdict import RIGHT
 from tests.builders import (
     AT,
     IMAGES,
@@ -194,3 +197,39 @@ def test_an_edit_by_hand_is_taken_back_while_a_candidate_is_on_its_way() -> None
     made = plan(seen).publish
     assert [("ConfigMap", "bge-milvus")] == names_of(made)
     assert "BAAI/bge-reranker-v2-m3" == made[0]["data"]["RERANK_MODEL"]
+
+
+def measured(seen: Observed, *batches: Batch | None) -> Observed:
+    """`seen` with a right verdict on each of its pods, and what was measured there."""
+    pods = zip(seen.pods, batches, strict=True)
+    return dataclasses.replace(seen, records={pod.uid: Record(RIGHT, batch=batch) for pod, batch in pods})
+
+
+TWO_PODS = (a_pod(hash_of()), a_pod(hash_of(), "pod-2"))
+
+
+def test_the_slowest_pod_decides_what_one_request_may_hold() -> None:
+    seen = measured(deployed(replicas=2, pods=TWO_PODS), Batch(256, 256), Batch(128, 256))
+
+    assert "128 of 256" == annotation_of(plan(seen).publish[1])
+
+
+def test_what_was_published_stays_when_the_slowest_pod_goes() -> None:
+    published = plan(measured(deployed(replicas=2, pods=TWO_PODS), Batch(256, 256), Batch(128, 256))).publish
+    seen = measured(serving(), Batch(256, 256))
+
+    assert () == plan(dataclasses.replace(seen, service=published[0], publications=(published[1],))).publish
+
+
+def test_one_pod_is_measured_and_the_others_only_asked() -> None:
+    assert [256, 0] == [target.batch for target in plan(deployed(replicas=2, pods=TWO_PODS)).verify]
+
+
+def test_a_batch_that_was_answered_too_late_is_not_asked_again() -> None:
+    seen = measured(deployed(milvus={"maxClientBatchSize": 1024}), Batch(64, 256))
+
+    assert () == plan(seen).verify
+
+
+def annotation_of(publication: Object) -> str:
+    return str(publication["metadata"]["annotations"][names.ANNOTATION_BATCH])

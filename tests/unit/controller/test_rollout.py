@@ -195,6 +195,23 @@ def test_a_candidate_that_never_answers_is_given_up_after_its_startup_time() -> 
     assert Reason.STARTUP_TIMEOUT == gave_up(seen, 3600)
 
 
+def test_a_candidate_whose_container_never_starts_is_given_up_after_its_startup_time() -> None:
+    seen = a_change(container(state={"waiting": {"reason": "ContainerCreating"}}), annotations=HAS_ROOM)
+
+    assert None is gave_up(seen, 3599)
+    assert seen.at + 3600 == rolled(seen, 3599).look_again_at
+    assert Reason.STARTUP_TIMEOUT == gave_up(seen, 3600)
+
+
+def test_a_candidate_without_its_secret_is_given_up_after_a_minute() -> None:
+    fault = (Reason.SECRET_MISSING, "Secret 'callers' does not exist")
+    seen = a_change(container(state={"waiting": {"reason": "ContainerCreating"}}), annotations=HAS_ROOM)
+    seen = dataclasses.replace(seen, secret_fault=fault)
+
+    assert None is gave_up(seen, STUCK_SECONDS - 1)
+    assert Reason.SECRET_MISSING == gave_up(seen, STUCK_SECONDS)
+
+
 def test_a_candidate_that_was_given_up_stays_so() -> None:
     failed = {**TAKES_OVER, names.ANNOTATION_FAILED: json.dumps({"reason": "ModelNotFound", "detail": "gone"})}
 

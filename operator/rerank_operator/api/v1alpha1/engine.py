@@ -82,6 +82,10 @@ class Engine(schema.BaseModel):
     model_config = strict(
         *_reserved_argument_rules(),
         (
+            "!has(self.env) || self.env.all(e, !e.name.startsWith('RERANK_GUARD_'))",
+            "engine.env must not set RERANK_GUARD_ variables: the guard's come from spec.engine and spec.access",
+        ),
+        (
             (
                 "!has(self.guard) || self.guard == 'Enabled' || (!has(self.maxDocuments) && "
                 "(!has(self.returnDocuments) || self.returnDocuments))"
