@@ -8,7 +8,7 @@ import kopf
 
 from rerank_operator.api import names
 from rerank_operator.clients.errors import ClientError
-from rerank_operator.clients.kube import KubeClient
+from rerank_operator.clients.kube import SCALED_OBJECTS, KubeClient
 from rerank_operator.clients.vllm import VllmClient
 from rerank_operator.controller import events
 from rerank_operator.controller.mirror import Mirror
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FIRST_SYNC_RETRY_SECONDS: Final = 2.0
+HEARD_SECONDS: Final = 10.0
+HEARD_POLL_SECONDS: Final = 0.05
 
 
 def run(settings: Settings) -> None:
@@ -51,6 +53,7 @@ class _Operator:
         self._metrics = Metrics(self._queue.__len__)
         self._tasks: list[asyncio.Task[None]] = []
         self._synced = asyncio.Event()
+        self._heard: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
         """Wire, sync, start the workers, and let kopf watch until the end."""
@@ -75,7 +78,7 @@ class _Operator:
 
     async def _watch(self, verifier: Verifier) -> None:
         registry = kopf.OperatorRegistry()
-        events.register(registry, self._mirror, self._queue)
+        events.register(registry, self._mirror, self._queue, self._heard)
 
         @kopf.on.cleanup(registry=registry)
         async def stop(**_: Any) -> None:
@@ -96,16 +99,37 @@ class _Operator:
         )
 
     async def _keep_in_sync(self, kube: KubeClient, verifier: Verifier) -> None:
+        """Read everything now, again when the watches have begun, and then every few minutes.
+
+        What is deleted after the first reading and before a watch begins is in no event. A worker that started from
+        the first reading would believe in it: a pod that is gone would count as one that serves.
+        """
+        await self._sync(kube)
+        deadline = asyncio.get_running_loop().time() + HEARD_SECONDS
+        while self._has_silent_watch() and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - no event says so
+            await asyncio.sleep(HEARD_POLL_SECONDS)
+        while True:
+            await self._sync(kube)
+            self._synced.set()
+            verifier.forget_all_but(self._mirror.pod_uids())
+            await asyncio.sleep(HEARD_SECONDS if self._has_silent_watch() else self._settings.resync_seconds)
+
+    async def _sync(self, kube: KubeClient) -> None:
         while True:
             try:
                 await resync(kube, self._mirror, self._queue, self._settings.namespaces)
             except ClientError as error:
                 logger.warning("the API server does not answer", extra={"error": str(error)})
                 await asyncio.sleep(FIRST_SYNC_RETRY_SECONDS)
-                continue
-            self._synced.set()
-            verifier.forget_all_but(self._mirror.pod_uids())
-            await asyncio.sleep(self._settings.resync_seconds)
+            else:
+                return
+
+    def _has_silent_watch(self) -> bool:
+        """Whether a watch that should have told of something has not begun; ScaledObjects have none."""
+        known = {(kind, place) for kind, place in self._mirror.places() if kind != SCALED_OBJECTS.kind}
+        if self._settings.namespaces:
+            return not known <= self._heard
+        return not {kind for kind, _ in known} <= {kind for kind, _ in self._heard}  # one watch for all namespaces
 
     async def _stop(self, verifier: Verifier) -> None:
         self._queue.close()

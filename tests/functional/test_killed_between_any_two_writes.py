@@ -129,7 +129,16 @@ BACK: Final = Scenario(
     writes=SWITCHING,
     invariants=(*ALWAYS, never_without_endpoints),
 )
-SCENARIOS: Final = (BESIDE_THE_OLD_ONE, BACK, FIRST_ONE)
+IN_ITS_PLACE: Final = Scenario(
+    title="a new model in the place of the old one",
+    reranker=lambda _: "bge",
+    prepared=3,
+    gpus=1,
+    change=lambda number: {"model": MODELS[number % 4], "rollout": {"strategy": "Recreate"}},
+    writes=BESIDE_THE_OLD_ONE.writes | {"PUT deployments"},
+    invariants=ALWAYS,
+)
+SCENARIOS: Final = (BESIDE_THE_OLD_ONE, IN_ITS_PLACE, BACK, FIRST_ONE)
 WHENS: Final[tuple[When, ...]] = ("before", "after")
 
 

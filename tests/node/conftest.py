@@ -41,13 +41,13 @@ class Demo:
         conditions: dict[str, Object] = {c["type"]: c for c in found.get("status", {}).get("conditions", [])}
         return conditions.get("Ready", {"status": "", "reason": "", "message": ""})
 
-    def wait_until(self, done: Callable[[], object], seconds: float = 3 * MINUTE) -> None:
-        """Look again and again until something holds."""
+    def wait_until(self, done: Callable[[], object], seconds: float = 3 * MINUTE, pause_seconds: float = 0.5) -> None:
+        """Look again and again until something holds. Each look costs a tenth of a second of a processor."""
         deadline = time.monotonic() + seconds
         while not done():
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {seconds:g} s in vain\n{self.kubectl('get', 'rrs,pods', '-o', 'wide')}")
-            time.sleep(0.5)
+            time.sleep(pause_seconds)
 
     def versions(self) -> list[tuple[str, str, str]]:
         """Kind, name and version of the reranker and of everything that the operator made for it."""

@@ -23,6 +23,8 @@ OPERATOR: Final = ("--namespace", "rerank-operator-system")
 OPERATOR_PODS: Final = (*OPERATOR, "--selector", "app.kubernetes.io/name=rerank-operator")
 # Half a minute on two idle cores; many times that on busy ones.
 MODEL_STARTS_IN: Final = 10 * MINUTE
+# In seconds. Looking takes processor time, of which the pods that start need all.
+LOOK_SELDOM: Final = 2.0
 FIRST, SECOND = "capitals-first", "capitals-second"
 
 
@@ -59,7 +61,7 @@ class Reranker:
 
     def wait_until_settled(self) -> None:
         """Wait until the spec as it is serves with all its pods, and no other pod is left."""
-        self.demo.wait_until(lambda: self.is_ready() and self.has_only_wanted_pods(), MODEL_STARTS_IN)
+        self.demo.wait_until(lambda: self.is_ready() and self.has_only_wanted_pods(), MODEL_STARTS_IN, LOOK_SELDOM)
 
     def resource(self) -> Object:
         """The resource as it is now."""
@@ -184,7 +186,9 @@ def test_a_kill_of_the_operator_in_the_middle_of_a_roll_out_under_load(demo: Dem
         reranker.apply(model=model(FIRST))
         demo.wait_until(lambda: reranker.pods_beside(before))
         kill_operator(demo)
-        demo.wait_until(lambda: any(is_ready(pod) for pod in reranker.pods_beside(before)), MODEL_STARTS_IN)
+        demo.wait_until(
+            lambda: any(is_ready(pod) for pod in reranker.pods_beside(before)), MODEL_STARTS_IN, LOOK_SELDOM
+        )
         demo.cluster.kubectl("delete", "pods", *OPERATOR_PODS, "--grace-period", "0", "--force")
         reranker.wait_until_settled()
         load.wait_for_answer_from(FIRST)
@@ -244,7 +248,7 @@ def test_a_bad_change_on_the_only_accelerator_ends_with_the_old_model(demo: Demo
     nowhere = {"name": "nowhere", "source": {"volume": {"claimName": "models", "path": "nowhere"}}}
     with searching(demo, accelerated.name, serving) as load:
         accelerated.apply(model=nowhere)
-        demo.wait_until(lambda: "serves again" in demo.ready(accelerated.name)["message"], MODEL_STARTS_IN)
+        demo.wait_until(lambda: "serves again" in demo.ready(accelerated.name)["message"], MODEL_STARTS_IN, LOOK_SELDOM)
         load.wait_for_answers_again()
         told = demo.ready(accelerated.name)
         result = load.end()

@@ -184,13 +184,16 @@ class KubeClient:
         path = kind.path(metadata["namespace"], metadata["name"], "status")
         return await self._request("PATCH", path, {"fieldManager": names.FIELD_MANAGER, "force": "true"}, obj)
 
-    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> None:
-        """Delete exactly the object with this uid; nothing happens when it is gone or is another one."""
+    async def delete(self, kind: Kind, namespace: str, name: str, uid: str) -> bool:
+        """Delete exactly the object with this uid; False when another one has its name, which stays."""
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         try:
             await self._request("DELETE", kind.path(namespace, name), {}, options)
-        except (NotFound, AlreadyExists):
-            return
+        except NotFound:
+            return True
+        except AlreadyExists:
+            return False
+        return True
 
     async def _request(
         self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None

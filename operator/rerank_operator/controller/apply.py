@@ -17,5 +17,5 @@ async def apply(plan: Plan, kube: KubeClient, mirror: Mirror) -> None:
         mirror.put(await kube.update(obj))
     for obj in plan.delete:
         metadata = obj["metadata"]
-        await kube.delete(KINDS[obj["kind"]], metadata["namespace"], metadata["name"], metadata["uid"])
-        mirror.drop(obj)
+        if await kube.delete(KINDS[obj["kind"]], metadata["namespace"], metadata["name"], metadata["uid"]):
+            mirror.drop(obj)

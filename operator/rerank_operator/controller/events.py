@@ -4,6 +4,8 @@ Only `on.event` is used: kopf's other handlers add finalizers or annotations to 
 remember for those is switched off: it copied every object twice for each event, half of the operator's work.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 import kopf
@@ -27,11 +29,20 @@ CHILDREN: Final = (
 )
 
 
-def register(registry: kopf.OperatorRegistry, mirror: Mirror, queue: WorkQueue[Key]) -> None:
-    """Watch rerankers and their children."""
-    _watch(registry, mirror, queue, names.GROUP, names.VERSION, names.PLURAL, names.KIND)
-    for group, version, plural, kind in CHILDREN:
-        _watch(registry, mirror, queue, group, version, plural, kind)
+def register(
+    registry: kopf.OperatorRegistry, mirror: Mirror, queue: WorkQueue[Key], heard: set[tuple[str, str]]
+) -> None:
+    """Watch rerankers and their children. `heard` gets kind and namespace of each event: that watch has begun."""
+
+    def take(event: kopf.RawEvent, api_version: str, kind: str) -> None:
+        obj: Object = {"apiVersion": api_version, "kind": kind, **event["object"]}
+        heard.add((kind, obj["metadata"]["namespace"]))
+        changed = mirror.drop(obj) if event["type"] == "DELETED" else mirror.put(obj)
+        if changed and (key := owner_key(obj)):
+            queue.add(key)
+
+    for group, version, plural, kind in ((names.GROUP, names.VERSION, names.PLURAL, names.KIND), *CHILDREN):
+        _watch(registry, group, version, plural, functools.partial(take, kind=kind))
 
 
 def watch_settings() -> kopf.OperatorSettings:
@@ -88,19 +99,10 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 def _watch(
-    registry: kopf.OperatorRegistry,
-    mirror: Mirror,
-    queue: WorkQueue[Key],
-    group: str,
-    version: str,
-    plural: str,
-    kind: str,
+    registry: kopf.OperatorRegistry, group: str, version: str, plural: str, take: Callable[[kopf.RawEvent, str], None]
 ) -> None:
     api_version = f"{group}/{version}" if group else version
 
     @kopf.on.event(group, version, plural, registry=registry, id=plural)
     async def on_event(event: kopf.RawEvent, **_: Any) -> None:
-        obj: Object = {"apiVersion": api_version, "kind": kind, **event["object"]}
-        changed = mirror.drop(obj) if event["type"] == "DELETED" else mirror.put(obj)
-        if changed and (key := owner_key(obj)):
-            queue.add(key)
+        take(event, api_version)

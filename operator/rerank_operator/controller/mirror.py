@@ -97,6 +97,10 @@ class Mirror:
         entries = (e for objects in self._objects.values() for (kind, _), e in objects.items() if kind == "Pod")
         return {json.loads(entry.text)["metadata"]["uid"] for entry in entries}
 
+    def places(self) -> set[tuple[str, str]]:
+        """Kind and namespace of everything that is known."""
+        return {(kind, key.namespace) for key, objects in self._objects.items() for kind, _ in objects}
+
     def keys(self) -> list[Key]:
         """Every reranker of which anything is known."""
         return list(self._objects)

@@ -161,7 +161,9 @@ def _plan_deletions(observed: Observed) -> tuple[Object, ...]:
     )
     surplus = old[: max(0, len(old) - observed.wanted.spec.rollout.revision_history_limit)]
     gone = {stored["metadata"]["labels"][names.LABEL_REVISION] for stored in surplus}
-    files = [f for revision, f in observed.files.items() if revision in gone]
+    # By what is left, not by what goes now: files whose snapshot went before a restart must not stay for ever.
+    remembered = (observed.revisions.keys() - gone) | kept
+    files = [f for revision, f in observed.files.items() if revision not in remembered]
     return (*deployments, *surplus, *files, *_former_publications(observed))
 
 
