@@ -6,7 +6,8 @@ import pytest
 
 from rerank_operator.api.conditions import Reason
 from rerank_operator.controller.diagnose import diagnose
-from tests.builders import a_pod
+from rerank_operator.controller.values import Pod
+from tests.builders import AT, NOW, a_pod
 
 CASES: dict[str, tuple[Reason, dict[str, Any]]] = {
     "image": (Reason.IMAGE_PULL_FAILED, {"waiting": {"reason": "ImagePullBackOff", "message": "x: ErrImagePull: no"}}),
@@ -28,6 +29,18 @@ CASES: dict[str, tuple[Reason, dict[str, Any]]] = {
         {"terminated": {"exitCode": 1, "message": "ensure the presence of a 'config.json' file"}},
     ),
     "flag": (Reason.BAD_ENGINE_ARGUMENT, {"terminated": {"exitCode": 2, "message": "vllm serve: error: no --x"}}),
+    "no guard": (
+        Reason.GUARD_FAILED,
+        {"terminated": {"exitCode": 1, "message": "ModuleNotFoundError: No module named 'rerank_guard'"}},
+    ),
+    "guard refuses": (
+        Reason.GUARD_FAILED,
+        {"terminated": {"exitCode": 3, "message": "ERROR: rerank_guard: RERANK_GUARD_KEYS_DIR='' is not a folder"}},
+    ),
+    "guard ran and the engine ended": (
+        Reason.CRASH_LOOPING,
+        {"terminated": {"exitCode": 0, "message": "rerank_guard: drained: 0 in flight"}},
+    ),
     "anything else": (Reason.CRASH_LOOPING, {"terminated": {"exitCode": 0, "message": "", "reason": "Completed"}}),
 }
 
@@ -96,3 +109,32 @@ def test_a_pod_that_simply_starts_has_no_fault() -> None:
     starting = a_pod("r", ready=False, containerStatuses=[{"state": {"waiting": {"reason": "ContainerCreating"}}}])
 
     assert diagnose([starting, a_pod("r")], {"status": {}}) is None
+
+
+def running(started_at: str, *, started: bool, last: dict[str, Any] | None = None) -> Pod:
+    state = {"running": {"startedAt": started_at}}
+    status = {"name": "vllm", "started": started, "state": state, "lastState": {"terminated": last} if last else {}}
+    return a_pod("r", ready=False, containerStatuses=[status])
+
+
+def test_a_pod_that_loads_is_late_only_after_its_startup_time() -> None:
+    assert None is diagnose([running(NOW, started=False)], None, 600, AT + 599)
+    assert Reason.STARTUP_TIMEOUT is (diagnose([running(NOW, started=False)], None, 600, AT + 600) or (None,))[0]
+
+
+def test_a_pod_that_had_started_is_never_late() -> None:
+    assert None is diagnose([running(NOW, started=True)], None, 600, AT + 6000)
+
+
+def test_a_container_that_the_kubelet_ended_for_being_late_says_so_while_it_tries_again() -> None:
+    last = {"exitCode": 137, "startedAt": "2026-11-24T11:49:00Z", "finishedAt": "2026-11-24T11:59:30Z"}
+
+    assert Reason.STARTUP_TIMEOUT is (diagnose([running(NOW, started=False, last=last)], None, 600, AT) or (None,))[0]
+
+
+def test_a_pod_without_a_running_container_is_late_too() -> None:
+    creating = {"name": "vllm", "state": {"waiting": {"reason": "ContainerCreating"}}}
+    pod = a_pod("r", ready=False, containerStatuses=[creating])
+
+    assert None is diagnose([pod], None, 600, AT + 599)
+    assert Reason.STARTUP_TIMEOUT is (diagnose([pod], None, 600, AT + 600) or (None,))[0]

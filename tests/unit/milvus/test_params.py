@@ -50,3 +50,11 @@ def test_lite_params_call_the_openai_style_route_by_model_name() -> None:
 
 def test_a_function_has_exactly_one_input_field() -> None:
     assert ["text"] == build_function(PUBLICATION)["input_field_names"]
+
+
+def test_a_key_is_published_by_the_name_of_its_credential_only() -> None:
+    keyed = dataclasses.replace(PUBLICATION, credential="bge", secret="callers")  # noqa: S106 - its name
+
+    assert "bge" == build_params(keyed)["credential"]
+    assert "credential" not in build_params(PUBLICATION)
+    assert "api_key" not in build_lite_params(keyed)

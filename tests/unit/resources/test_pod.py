@@ -1,13 +1,14 @@
 """The pod of a revision."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rerank_operator.catalog.models import lookup
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
-from rerank_operator.resources.pod import build_pod_template
+from rerank_operator.resources.pod import build_files, build_pod_template
 from tests.builders import a_reranker, a_revision
 
 
@@ -172,3 +173,65 @@ def test_the_deployment_is_made_from_the_stored_revision_and_nothing_else() -> N
 
     assert "an/older:image" == build_deployment(stored, 2)["spec"]["template"]["spec"]["containers"][0]["image"]
     assert {"rerank_guard.py", "rerank_probe.py"} == set(build_files_config_map(stored)["data"])
+
+
+def guard_settings(**spec: Any) -> dict[str, Any]:
+    """What the guard is told, by the end of the variable's name."""
+    prefix = "RERANK_GUARD_"
+    return {name.removeprefix(prefix): value for name, value in environment(**spec).items() if name.startswith(prefix)}
+
+
+def test_the_guard_caps_requests_and_cuts_long_documents_by_itself() -> None:
+    assert {
+        "TOKEN_FILE": "/run/rerank-operator/drain-token",
+        "MAX_DOCUMENTS": "4096",
+        "TRUNCATE_PROMPT_TOKENS": "-1",
+    } == guard_settings()
+    assert "100" == guard_settings(engine={"maxDocuments": 100})["MAX_DOCUMENTS"]
+    assert "true" == guard_settings(engine={"returnDocuments": False})["STRIP_DOCUMENTS"]
+    assert {} == guard_settings(engine={"guard": "Disabled"})
+
+
+def test_the_guard_never_cuts_the_prompt_of_a_model_with_a_template() -> None:
+    assert "TRUNCATE_PROMPT_TOKENS" not in guard_settings(engine={"args": ["--chat-template", "/t.jinja"]})
+
+
+def test_keys_of_callers_are_mounted_from_their_secret() -> None:
+    spec = pod(access={"bearerSecretRef": {"name": "callers"}})["spec"]
+    mounts = {m["name"]: m["mountPath"] for m in spec["containers"][0]["volumeMounts"]}
+
+    assert {"name": "keys", "secret": {"secretName": "callers", "defaultMode": 0o440}} in spec["volumes"]
+    assert mounts["keys"] == guard_settings(access={"bearerSecretRef": {"name": "callers"}})["KEYS_DIR"]
+
+
+def test_pods_spread_over_nodes_and_zones_unless_the_spec_says_how() -> None:
+    own = [{"maxSkew": 2, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}]
+
+    spread = pod()["spec"]["topologySpreadConstraints"]
+    assert ["kubernetes.io/hostname", "topology.kubernetes.io/zone"] == [c["topologyKey"] for c in spread]
+    assert {"ScheduleAnyway"} == {c["whenUnsatisfiable"] for c in spread}
+    assert own == pod(scheduling={"topologySpreadConstraints": own})["spec"]["topologySpreadConstraints"]
+
+
+def test_the_startup_probe_gives_a_pod_the_time_that_the_spec_says() -> None:
+    probe = container(rollout={"startupTimeoutSeconds": 7200})["startupProbe"]
+
+    assert 7200 == probe["periodSeconds"] * probe["failureThreshold"]
+
+
+def test_a_deployment_has_no_deadline_of_its_own() -> None:
+    assert 2**31 - 1 == build_deployment(a_revision(), 1)["spec"]["progressDeadlineSeconds"]
+
+
+def test_a_guard_that_python_cannot_load_is_found_before_it_is_mounted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("rerank_guard.py", "rerank_probe.py"):
+        (tmp_path / name).write_text("match 1:\n    case 1: pass\n")  # not in Python 3.9
+    monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
+    build_files.cache_clear()
+
+    with pytest.raises(SyntaxError):
+        build_files()
+    monkeypatch.undo()
+    build_files.cache_clear()

@@ -16,6 +16,9 @@ SHAPES_A_POD: dict[str, dict[str, Any]] = {
     "accelerator": {"accelerator": {"type": "CPU"}},
     "resources": {"resources": {"limits": {"memory": "1Gi"}}},
     "scheduling": {"scheduling": {"nodeSelector": {"a": "b"}}},
+    "keys": {"access": {"bearerSecretRef": {"name": "callers"}}},
+    "startup time": {"rollout": {"startupTimeoutSeconds": 60}},
+    "cap": {"engine": {"maxDocuments": 5000}},
     "pod template": {"podTemplate": {"spec": {"hostIPC": True}}},
 }
 SHAPES_NO_POD: dict[str, dict[str, Any]] = {
@@ -23,6 +26,9 @@ SHAPES_NO_POD: dict[str, dict[str, Any]] = {
     "port": {"service": {"port": 80}},
     "milvus": {"milvus": {"maxClientBatchSize": 1}},
     "publication": {"publish": {"configMapName": "x"}},
+    "strategy": {"rollout": {"strategy": "Recreate", "revisionHistoryLimit": 5, "recreateAfterSeconds": 1}},
+    "autoscaling": {"autoscaling": {"maxReplicas": 3, "metrics": [{"type": "Resource"}]}},
+    "credential": {"milvus": {"credentialName": "x"}},
     "suspension": {"suspend": True},
     "a default that is written out": {"engine": {"guard": "Enabled"}, "accelerator": {"type": "NvidiaGPU"}},
 }
@@ -42,3 +48,19 @@ def test_a_model_with_a_prompt_template_must_not_be_truncated() -> None:
     assert facts_of(a_revision()).truncation_safe
     assert not facts_of(a_revision(engine={"args": ["--chat-template", "/x.jinja"]})).truncation_safe
     assert not facts_of(a_revision(engine={"args": ["--chat-template=/x.jinja"]})).truncation_safe
+
+
+def test_facts_that_an_older_operator_did_not_store_are_what_was_true_then() -> None:
+    stored = a_revision()
+    for fact in ("max_documents", "bearer_secret", "startup_seconds"):
+        del stored["data"]["facts"][fact]
+
+    facts = facts_of(stored)
+    assert (None, None, 3600) == (facts.max_documents, facts.bearer_secret, facts.startup_seconds)
+
+
+def test_facts_of_a_newer_operator_are_left_out() -> None:
+    stored = a_revision()
+    stored["data"]["facts"]["colour"] = "blue"
+
+    assert facts_of(a_revision()) == facts_of(stored)
