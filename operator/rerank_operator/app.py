@@ -1,6 +1,7 @@
 """Where everything is wired: settings -> clients -> mirror, queue, workers -> kopf."""
 
 import asyncio
+import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,7 +60,8 @@ class _Operator:
         """Wire, sync, start the workers, and let kopf watch until the end."""
         settings = self._settings
         kube, vllm = await KubeClient.connect(), VllmClient.connect()
-        verifier = Verifier(kube, vllm, settings.verifications, self._queue.add)
+        wake = functools.partial(self._queue.add, urgent=True)
+        verifier = Verifier(kube, vllm, settings.verifications, wake)
         images = EngineImages(gpu=settings.engine_image, cpu=settings.cpu_engine_image)
         reconciler = Reconciler(kube, self._mirror, verifier, images)
         server = await health.serve(settings.health_port, self._unhealthy, self._metrics.exposition)

@@ -39,10 +39,16 @@ def register(
         heard.add((kind, obj["metadata"]["namespace"]))
         changed = mirror.drop(obj) if event["type"] == "DELETED" else mirror.put(obj)
         if changed and (key := owner_key(obj)):
-            queue.add(key)
+            queue.add(key, urgent=_is_ready_pod(obj))
 
     for group, version, plural, kind in ((names.GROUP, names.VERSION, names.PLURAL, names.KIND), *CHILDREN):
         _watch(registry, group, version, plural, functools.partial(take, kind=kind))
+
+
+def _is_ready_pod(obj: Object) -> bool:
+    """A pod that has loaded its model should not wait behind rerankers that have not begun."""
+    conditions = obj.get("status", {}).get("conditions", []) if obj["kind"] == "Pod" else []
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
 def watch_settings() -> kopf.OperatorSettings:

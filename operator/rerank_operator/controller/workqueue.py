@@ -3,10 +3,12 @@
 * A key waits at most once, however often it is added.
 * A key is never worked on twice at the same time; one that is added meanwhile runs once more afterwards.
 * A delayed add keeps the earliest time.
+* An urgent key goes before all that are not: what is nearly done is not held up by a burst of what is new.
 * Failures of a key back off exponentially, with jitter so that keys that failed together do not return together.
 """
 
 import asyncio
+import itertools
 import random
 from collections.abc import Hashable
 from typing import Final, Generic, TypeVar
@@ -19,28 +21,30 @@ JITTER: Final = 0.2
 
 
 class WorkQueue(Generic[K]):
-    """Keys to be worked on, in order of arrival."""
+    """Keys to be worked on, in order of arrival, urgent ones first."""
 
     def __init__(self) -> None:
-        self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._waiting: set[K] = set()
+        self._ready: asyncio.PriorityQueue[tuple[bool, int, K]] = asyncio.PriorityQueue()
+        self._arrivals = itertools.count()
+        # Keys that wait, and whether any add of them was urgent.
+        self._waiting: dict[K, bool] = {}
         self._working: set[K] = set()
-        self._again: set[K] = set()
+        self._again: dict[K, bool] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._failures: dict[K, int] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, key: K) -> None:
+    def add(self, key: K, *, urgent: bool = False) -> None:
         """Work on a key as soon as a worker is free."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._working:
-            self._again.add(key)
-        elif key not in self._waiting:
-            self._waiting.add(key)
-            self._ready.put_nowait(key)
+            self._again[key] = urgent or self._again.get(key, False)
+        elif key not in self._waiting or (urgent and not self._waiting[key]):
+            self._waiting[key] = urgent
+            self._ready.put_nowait((not urgent, next(self._arrivals), key))
 
     def add_after(self, key: K, seconds: float) -> None:
         """Work on a key in `seconds`, or earlier if it is added earlier."""
@@ -68,17 +72,18 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K:
         """Wait for the next key; `done` must follow."""
-        key = await self._ready.get()
-        self._waiting.discard(key)
-        self._working.add(key)
-        return key
+        while True:
+            _, _, key = await self._ready.get()
+            if key in self._waiting:  # else its urgent entry was taken before
+                del self._waiting[key]
+                self._working.add(key)
+                return key
 
     def done(self, key: K) -> None:
         """Release a key."""
         self._working.discard(key)
         if key in self._again:
-            self._again.discard(key)
-            self.add(key)
+            self.add(key, urgent=self._again.pop(key))
 
     def close(self) -> None:
         """Cancel every delayed add."""

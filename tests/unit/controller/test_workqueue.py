@@ -71,3 +71,34 @@ def test_failures_back_off_up_to_a_limit_and_success_starts_anew() -> None:
     assert 1.6 <= delays[2] <= 2.4
     assert max(delays) <= 360
     assert 0.4 <= again <= 0.6
+
+
+def test_an_urgent_key_goes_before_all_that_are_not_and_comes_only_once() -> None:
+    async def story() -> list[str]:
+        queue: WorkQueue[str] = WorkQueue()
+        for key in ("a", "b", "c"):
+            queue.add(key)
+        queue.add("c", urgent=True)
+        queue.add("c")
+        taken = []
+        while len(queue):
+            taken.append(await queue.get())
+            queue.done(taken[-1])
+        return taken
+
+    assert ["c", "a", "b"] == asyncio.run(story())
+
+
+def test_a_key_that_becomes_urgent_while_it_is_worked_on_is_the_next_one() -> None:
+    async def story() -> list[str]:
+        queue: WorkQueue[str] = WorkQueue()
+        queue.add("a")
+        taken = [await queue.get()]
+        queue.add("b")
+        queue.add("a", urgent=True)
+        queue.add("a")
+        queue.done("a")
+        taken += [await queue.get(), await queue.get()]
+        return taken
+
+    assert ["a", "a", "b"] == asyncio.run(story())
