@@ -30,6 +30,8 @@ LOOK_FOR_NODE_SECONDS: Final = 30.0
 STUCK_SECONDS: Final = 60.0
 # The accelerator of a pod that has just gone is not free in the same instant.
 SHORTEST_UNSCHEDULABLE_SECONDS: Final = 5.0
+# How long after its grace period a deleted pod is believed to end still.
+LOST_SECONDS: Final = 30.0
 WRONG_VERDICTS: Final = 3
 CRASHES: Final = 3
 _UNSCHEDULABLE: Final = {Reason.UNSCHEDULABLE, Reason.ACCELERATOR_MISSING}
@@ -59,7 +61,7 @@ def plan_rollout(observed: Observed, revisions: Mapping[str, Object]) -> Rollout
     if not _takes_over(observed, revisions[active]):
         return Rollout({desired: wanted, active: wanted}, look_again_at=look_again_at)
     annotations = {names.ANNOTATION_TAKES_OVER: active}
-    if any(pod.revision == active for pod in observed.pods):
+    if any(_is_in_the_way(pod, observed) for pod in observed.pods):
         placed = [pod for pod in observed.pods_of(desired) if pod.unschedulable is None]  # they go on loading
         return Rollout({desired: min(wanted, len(placed)), active: 0}, annotations, look_again_at)
     since = observed.room_since(desired)
@@ -82,6 +84,15 @@ def lacks_what_the_active_holds(pod: Pod, active: Object) -> bool:
         return False
     missing = set(re.findall(r"Insufficient ([\w./-]+\w)", pod.unschedulable.get("message", "")))
     return bool(missing & _held_by(active))
+
+
+def _is_in_the_way(pod: Pod, observed: Observed) -> bool:
+    """Whether a pod of the active revision still holds its accelerator.
+
+    On a node that was lost a deleted pod stays for ever; its accelerator is lost too, and not worth waiting for.
+    """
+    is_lost = pod.gone_by is not None and observed.at >= pod.gone_by + LOST_SECONDS
+    return pod.revision == observed.active and not is_lost
 
 
 def _takes_over(observed: Observed, active: Object) -> bool:
@@ -137,6 +148,7 @@ def _turning_points(observed: Observed, revisions: Mapping[str, Object]) -> Iter
     if room_since := observed.room_since(desired):
         yield room_since + STUCK_SECONDS
         yield room_since + max(SHORTEST_UNSCHEDULABLE_SECONDS, rollout.recreate_after_seconds)
+    yield from (pod.gone_by + LOST_SECONDS for pod in observed.pods if pod.gone_by is not None)
     for pod in observed.pods_of(desired):
         if pod.ready:
             continue

@@ -124,11 +124,7 @@ def _why_not_ready(observed: Observed) -> Fault | None:
         return failure
     if observed.secret_fault:
         return observed.secret_fault
-    if (
-        observed.candidate
-        and observed.takes_over(desired)
-        and any(p.revision == observed.active for p in observed.pods)
-    ):
+    if observed.candidate and observed.takes_over(desired) and observed.room_since(desired) is None:
         return Reason.FREEING_ACCELERATOR, f"The pods of revision {observed.active} end to make room for {desired}"
     pods = observed.pods_of(desired)
     for pod in pods:

@@ -46,6 +46,7 @@ class Pod:
     ready: bool
     terminating: bool
     created: float
+    gone_by: float | None
     status: Object
 
     @classmethod
@@ -61,6 +62,8 @@ class Pod:
             ready=conditions.get("Ready") == "True",
             terminating="deletionTimestamp" in metadata,
             created=seconds_of(metadata["creationTimestamp"]),
+            # Kubernetes writes the end of the grace period there.
+            gone_by=seconds_of(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
             status=status,
         )
 

@@ -8,7 +8,7 @@ import pytest
 
 from rerank_operator.api import names
 from rerank_operator.api.conditions import Reason
-from rerank_operator.controller.rollout import AUTOSCALER_SECONDS, STUCK_SECONDS, Rollout, plan_rollout
+from rerank_operator.controller.rollout import AUTOSCALER_SECONDS, LOST_SECONDS, STUCK_SECONDS, Rollout, plan_rollout
 from rerank_operator.controller.values import Object, Observed, Pod, rfc3339, seconds_of
 from tests.builders import (
     NOW,
@@ -120,6 +120,15 @@ def test_with_recreate_the_candidate_begins_when_the_last_old_pod_has_gone() -> 
     assert {NEW: 0, OLD: 0} == rolled(a_change(OLD_POD, rollout=RECREATE)).replicas
     assert {NEW: 0, OLD: 0} == rolled(a_change(draining, rollout=RECREATE)).replicas
     assert ({NEW: 1, OLD: 0}, HAS_ROOM) == attrs(rolled(a_change(rollout=RECREATE)))
+
+
+def test_a_pod_that_a_lost_node_cannot_end_is_not_in_the_way() -> None:
+    seen = a_change(annotations=TAKES_OVER)
+    lost = dataclasses.replace(OLD_POD, terminating=True, gone_by=seen.at + 65)
+    seen = dataclasses.replace(seen, pods=(lost,))
+
+    assert ({NEW: 0, OLD: 0}, seen.at + 65 + LOST_SECONDS) == (rolled(seen).replicas, rolled(seen).look_again_at)
+    assert {NEW: 1, OLD: 0} == rolled(seen, 65 + LOST_SECONDS).replicas
 
 
 def test_what_took_over_stays_so_when_the_strategy_is_changed_meanwhile() -> None:

@@ -1,13 +1,28 @@
 """What a person is told."""
 
 import dataclasses
+import json
 
 import pytest
 
+from rerank_operator.api import names
 from rerank_operator.api.conditions import MEANINGS, ConditionType, Reason
 from rerank_operator.controller.status import build_status, judge_conditions
 from rerank_operator.controller.values import Observed, Pod
-from tests.builders import NOW, a_pod, a_resource, changed, deployed, hash_of, observed, serving, with_candidate, wrong
+from tests.builders import (
+    AT,
+    NOW,
+    a_pod,
+    a_resource,
+    changed,
+    deployed,
+    hash_of,
+    observed,
+    serving,
+    with_candidate,
+    wrong,
+)
+from tests.doubles.pod_status import NO_GPU_LEFT
 
 OTHER = {"model": {"name": "BAAI/bge-reranker-base"}}
 
@@ -119,3 +134,67 @@ def test_building_a_status_twice_gives_the_same(pods: tuple[Pod, ...]) -> None:
 def test_every_condition_is_always_there() -> None:
     for seen in (observed(), deployed(), serving(), dataclasses.replace(observed(), reranker=None, invalid="x")):
         assert ALWAYS == [c.type for c in judge_conditions(seen)]
+
+
+TAKES_OVER = {names.ANNOTATION_TAKES_OVER: hash_of()}
+HAS_ROOM = {**TAKES_OVER, names.ANNOTATION_ROOM_SINCE: NOW}
+FAILED = {**HAS_ROOM, names.ANNOTATION_FAILED: json.dumps({"reason": "ModelNotFound", "detail": "It is not there."})}
+
+
+def a_change(*pods: Pod, annotations: dict[str, str] | None = None) -> Observed:
+    """`serving()` whose model was changed; these are all pods there are."""
+    candidate = deployed(2, pods=(), **OTHER)
+    candidate.deployments[hash_of(**OTHER)]["metadata"]["annotations"] = annotations or {}
+    return dataclasses.replace(with_candidate(changed(serving(), **OTHER), candidate), pods=pods)
+
+
+def ready_of(seen: Observed) -> tuple[str, str]:
+    ready = next(c for c in judge_conditions(seen) if c.type is ConditionType.READY)
+    return ready.reason.value, ready.message
+
+
+WAITS = a_pod(
+    hash_of(**OTHER),
+    "pod-2",
+    conditions=[{"type": "PodScheduled", "status": "False", "message": NO_GPU_LEFT, "lastTransitionTime": NOW}],
+)
+OLD_POD = a_pod(hash_of())
+
+
+def test_with_auto_the_status_says_that_the_old_revision_will_make_room() -> None:
+    reason, said = ready_of(a_change(OLD_POD, WAITS))
+
+    assert "AcceleratorMissing" == reason
+    assert f"Revision {hash_of()} keeps serving. If that stays so for 30 s" in said
+
+
+def test_a_node_that_an_autoscaler_adds_is_told() -> None:
+    seen = dataclasses.replace(a_change(OLD_POD, WAITS), scale_ups={WAITS.uid: AT})
+
+    assert "WaitingForNode" == ready_of(seen)[0]
+
+
+def test_while_room_is_made_the_status_says_that_nothing_serves() -> None:
+    making, alone = ready_of(a_change(OLD_POD, annotations=TAKES_OVER)), ready_of(a_change(annotations=HAS_ROOM))
+
+    assert ("FreeingAccelerator", "EngineStarting") == (making[0], alone[0])
+    assert "Nothing serves until it is ready" in making[1]
+    assert f"revision {hash_of()} made room, and comes back if this fails" in alone[1]
+
+
+def test_a_candidate_that_was_given_up_says_why_and_what_serves() -> None:
+    back, coming = ready_of(a_change(OLD_POD, annotations=FAILED)), ready_of(a_change(annotations=FAILED))
+
+    assert "ModelNotFound" == back[0]
+    assert f"It is not there. Revision {hash_of()} serves again." in back[1]
+    assert f"delete Deployment bge-{hash_of(**OTHER)} to try the same once more" in back[1]
+    assert "is coming back" in coming[1]
+
+
+def test_an_autoscaler_has_a_condition_of_its_own_that_ready_does_not_wait_for() -> None:
+    waiting = {"prometheusAddress": "http://prometheus:9090"}
+    seen = serving(autoscaling={"maxReplicas": 3, "waitingRequests": waiting})
+
+    assert ("False", "KedaMissing") == told(seen)["AutoscalerActive"]
+    assert ("True", "Ready") == told(seen)["Ready"]
+    assert ("True", "AutoscalerActive") == told(dataclasses.replace(seen, keda_installed=True))["AutoscalerActive"]
