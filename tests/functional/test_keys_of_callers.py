@@ -113,7 +113,7 @@ def test_asking_for_a_key_later_is_a_change_like_any_other(keyed: World) -> None
     keyed.wait_for_reason("Ready")
 
 
-def test_the_operator_reads_no_secret_of_a_reranker_without_a_key(world: World) -> None:
+def test_a_reranker_without_a_key_is_asked_without_one(world: World) -> None:
     secret(world, KEY)
     world.reranker()
     world.wait_for_reason("Ready")

@@ -93,7 +93,8 @@ def _startup_timeout(container: dict[str, Any], startup_seconds: float, at: floa
         return None
     running = container.get("state", {}).get("running")
     ended = container.get("lastState", {}).get("terminated", {})
-    late = running and at - seconds_of(running["startedAt"]) >= startup_seconds
+    started_at = (running or {}).get("startedAt")
+    late = started_at and at - seconds_of(started_at) >= startup_seconds
     if ended.get("startedAt") and ended.get("finishedAt"):
         ran = seconds_of(ended["finishedAt"]) - seconds_of(ended["startedAt"])
         late = late or startup_seconds <= ran <= startup_seconds + KILL_SECONDS

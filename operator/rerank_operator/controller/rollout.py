@@ -159,8 +159,8 @@ def _turning_points(observed: Observed, revisions: Mapping[str, Object]) -> Iter
             if scale_up_of(pod, observed) is not None:
                 yield observed.at + LOOK_FOR_NODE_SECONDS
         for container in pod.status.get("containerStatuses", []):
-            if running := container.get("state", {}).get("running"):
-                yield seconds_of(running["startedAt"]) + startup_seconds
+            if started_at := container.get("state", {}).get("running", {}).get("startedAt"):
+                yield seconds_of(started_at) + startup_seconds
     deployment = observed.deployments.get(desired)
     if deployment and rejection(deployment):
         yield _rejected_since(deployment) + STUCK_SECONDS

@@ -70,8 +70,12 @@ class Verifier:
                 verdict = await ask(self._vllm, target, key)
                 if verdict.right and target.batch:
                     verdict, batch = await measure(self._vllm, target, key)
-        except (ClientError, LookupError) as error:
+        except LookupError as error:
             verdict = Verdict(Reason.UNAUTHORIZED, str(error))
+        except ClientError:
+            # The API server did not give the key: that says nothing about the pod.
+            asyncio.get_running_loop().call_later(FIRST_RETRY_SECONDS, self._wake, target.key)
+            return
         finally:
             del self._running[target.pod_uid]
         before = self._records.get(target.pod_uid)

@@ -1,0 +1,57 @@
+"""What a verification that needs a key makes of an API server that does not give it."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from rerank_operator.api.conditions import Reason
+from rerank_operator.clients.errors import ApiRejected, ApiUnavailable
+from rerank_operator.clients.vllm import VllmClient
+from rerank_operator.controller import verify
+from rerank_operator.controller.values import Key, Record, Target
+from rerank_operator.controller.verify import Verifier
+
+TARGET = Target(Key("search", "bge"), "uid-of-pod", "http://127.0.0.1:1", "m", secret="callers")  # noqa: S106 - its name
+
+
+class Kube:
+    """An API server that answers each look for a Secret in one way."""
+
+    def __init__(self, answer: Exception | dict[str, Any] | None) -> None:
+        self._answer = answer
+
+    async def get(self, *_: object) -> dict[str, Any] | None:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+def record_of(answer: Exception | dict[str, Any] | None) -> Record | None:
+    """What is remembered of a pod once its verification woke the reranker."""
+
+    async def story() -> Record | None:
+        woken = asyncio.Event()
+        vllm = VllmClient.connect()
+        verifier = Verifier(cast("Any", Kube(answer)), vllm, 1, lambda _: woken.set())
+        verifier.start((TARGET,))
+        await asyncio.wait_for(woken.wait(), 5)
+        await vllm.close()
+        return verifier.records.get(TARGET.pod_uid)
+
+    return asyncio.run(story())
+
+
+@pytest.mark.parametrize("answer", [None, {"data": {}}, ApiRejected("secrets is forbidden")])
+def test_without_a_key_the_pod_cannot_be_called(answer: Exception | dict[str, Any] | None) -> None:
+    record = record_of(answer)
+
+    assert record is not None
+    assert Reason.UNAUTHORIZED is record.verdict.reason
+    assert "callers" in record.verdict.detail
+
+
+def test_an_api_server_that_is_away_says_nothing_about_the_pod(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "FIRST_RETRY_SECONDS", 0.01)
+
+    assert None is record_of(ApiUnavailable("503"))
