@@ -1,16 +1,19 @@
 """What a verification that needs a key makes of an API server that does not give it."""
 
 import asyncio
+import dataclasses
+import json
 from typing import Any, cast
 
 import pytest
 
 from rerank_operator.api.conditions import Reason
 from rerank_operator.clients.errors import ApiRejected, ApiUnavailable
-from rerank_operator.clients.vllm import VllmClient
+from rerank_operator.clients.vllm import NoAnswerInTime, VllmClient
 from rerank_operator.controller import verify
 from rerank_operator.controller.values import Key, Record, Target
 from rerank_operator.controller.verify import Verifier
+from rerank_operator.rerank.batch import Batch
 
 TARGET = Target(Key("search", "bge"), "uid-of-pod", "http://127.0.0.1:1", "m", secret="callers")  # noqa: S106 - its name
 
@@ -55,3 +58,37 @@ def test_an_api_server_that_is_away_says_nothing_about_the_pod(monkeypatch: pyte
     monkeypatch.setattr(verify, "FIRST_RETRY_SECONDS", 0.01)
 
     assert None is record_of(ApiUnavailable("503"))
+
+
+class Engine:
+    """A model pod that answers requests of at most `fits` documents, and larger ones not at all."""
+
+    def __init__(self, fits: int) -> None:
+        self._fits = fits
+        self.sizes: list[int] = []
+
+    async def post(self, _url: str, _route: str, body: dict[str, Any], _key: str | None) -> tuple[int, bytes]:
+        size = len(body["documents"])
+        self.sizes.append(size)
+        if size > self._fits:
+            raise NoAnswerInTime("30 s")
+        results = [{"index": index, "relevance_score": 0.5} for index in range(size)]
+        return 200, json.dumps({"results": results}).encode()
+
+
+@pytest.mark.parametrize(
+    ("fits", "sizes", "reason", "batch"),
+    [
+        (256, [256], Reason.RERANK_VERIFIED, Batch(256, 256)),
+        (100, [256, 64], Reason.RERANK_VERIFIED, Batch(64, 256)),
+        (1, [256, 64, 16], Reason.TOO_SLOW_FOR_MILVUS, None),
+    ],
+)
+def test_a_batch_without_an_answer_is_tried_with_a_quarter(
+    fits: int, sizes: list[int], reason: Reason, batch: Batch | None
+) -> None:
+    engine = Engine(fits)
+    target = dataclasses.replace(TARGET, batch=256)
+    verdict, measured = asyncio.run(verify.measure(cast("Any", engine), target, None))
+
+    assert (sizes, reason, batch) == (engine.sizes, verdict.reason, measured)
