@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.controller.values import Observed, Pod, Record, seconds_of
 from rerank_operator.rerank.batch import Batch

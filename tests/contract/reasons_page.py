@@ -10,13 +10,15 @@ from typing import Annotated
 
 import typer
 
-from rerank_operator.api.conditions import MEANINGS, ConditionType, Meaning, Reason
+from rerank_operator.api.conditions import ConditionType
+from rerank_operator.api.meanings import MEANINGS, Meaning
+from rerank_operator.api.reasons import Reason
 from tests.contract.chart import ROOT
 
 REASONS_PAGE = ROOT / "docs" / "reasons.md"
 
 _HEAD = """\
-<!-- Generated from operator/rerank_operator/api/conditions.py by make generate; do not edit. -->
+<!-- Generated from operator/rerank_operator/api/meanings.py by make generate; do not edit. -->
 
 # Reasons
 

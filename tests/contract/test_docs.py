@@ -16,8 +16,8 @@ import yaml
 from typer.testing import CliRunner
 
 from rerank_operator import __version__
-from rerank_operator.api.conditions import Reason
 from rerank_operator.api.crd import build_crd
+from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.cli import cli
 from rerank_operator.milvus.config_map import build_data

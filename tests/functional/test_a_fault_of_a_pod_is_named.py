@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rerank_operator.api.conditions import MEANINGS, Reason
+from rerank_operator.api.meanings import MEANINGS
+from rerank_operator.api.reasons import Reason
 from tests.doubles import pod_status
 from tests.doubles.pod_status import Behaviour
 from tests.functional.world import World

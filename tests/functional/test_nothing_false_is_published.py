@@ -2,7 +2,8 @@
 
 import pytest
 
-from rerank_operator.api.conditions import MEANINGS, Reason
+from rerank_operator.api.meanings import MEANINGS
+from rerank_operator.api.reasons import Reason
 from tests.doubles.rerank_answers import ServedModel
 from tests.functional.world import World
 

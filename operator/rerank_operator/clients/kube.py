@@ -28,6 +28,9 @@ from rerank_operator.resources.drift import overlay
 REQUEST_TIMEOUT_SECONDS: Final = 30
 # Objects are large once they are parsed: a page is what is in memory at a time.
 PAGE_SIZE: Final = 100
+# vLLM's root cause is within its last 300 lines; one line can hold the names of all its architectures.
+LOG_LINES: Final = 300
+LOG_BYTES: Final = 256 << 10
 # Each TLS connection keeps a quarter of a megabyte.
 CONNECTIONS: Final = 8
 _RETRY_LATER: Final = {408, 429, 500, 502, 503, 504}
@@ -154,6 +157,22 @@ class KubeClient:
         events: list[dict[str, Any]] = listed["items"]
         return events
 
+    async def log(
+        self, namespace: str, pod: str, container: str, *, previous: bool = False, lines: int = LOG_LINES
+    ) -> str:
+        """The last lines of a container's log, of its previous run with `previous`; empty when there is none.
+
+        Raises ApiRejected without the right to get pods/log, ApiUnavailable when nothing answers.
+        """
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(LOG_BYTES)}
+        if previous:
+            query["previous"] = "true"
+        try:
+            payload = await self._send("GET", PODS.path(namespace, pod, "log"), query)
+        except (NotFound, ObjectInvalid):  # the container has not begun, or its former run is no longer known
+            return ""
+        return payload.decode(errors="replace")
+
     async def has_keda(self) -> bool:
         """Whether this API server knows ScaledObjects."""
         try:
@@ -198,9 +217,13 @@ class KubeClient:
     async def _request(
         self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None
     ) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(await self._send(method, path, query, body))
+        return parsed
+
+    async def _send(self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None) -> bytes:
         what = f"failed to {method} {path}"
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "User-Agent": names.FIELD_MANAGER}
+        headers = {"Accept": "application/json, */*", "User-Agent": names.FIELD_MANAGER}
         if body is not None:
             headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
         try:
@@ -212,8 +235,7 @@ class KubeClient:
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise ApiUnavailable(f"{what}: {error or type(error).__name__}") from error
         if response.status < 300:  # noqa: PLR2004 - HTTP success
-            parsed: dict[str, Any] = json.loads(payload)
-            return parsed
+            return bytes(payload)
         raise error_of(what, response.status, payload)
 
 

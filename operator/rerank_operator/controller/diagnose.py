@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.values import Fault, Object, Pod, seconds_of
 
 _MAX_WORDS: Final = 400

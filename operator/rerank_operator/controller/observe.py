@@ -8,17 +8,14 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.clients.errors import ApiRejected
 from rerank_operator.clients.kube import CONFIG_MAPS, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Fault, Key, Object, Observed, Pod, Record, seconds_of
+from rerank_operator.controller.values import Fault, Key, Object, Observed, Pod, Record, Said, seconds_of
 from rerank_operator.engine.keys import keys_of
 
-# What the cluster autoscaler and Karpenter say about a pod that waits.
-_SCALE_UP: Final = {"TriggeredScaleUp", "Nominated"}
-_NO_SCALE_UP: Final = {"NotTriggerScaleUp", "FailedScaleUp"}
 _AUTOSCALERS: Final = {"HorizontalPodAutoscaler", "ScaledObject"}
 
 
@@ -59,7 +56,7 @@ async def _ask(observed: Observed, kube: KubeClient) -> Observed:
     found: dict[str, Any] = {}
     waiting = [pod for pod in observed.pods_of(observed.desired) if pod.unschedulable]
     if waiting and observed.candidate:
-        found["scale_ups"] = await _scale_ups(observed, waiting, kube)
+        found["events"] = await _events(observed, waiting, kube)
     if spec.access.bearer_secret_ref and not observed.ready_pods(observed.desired) and not spec.suspend:
         namespace = observed.resource["metadata"]["namespace"]
         found["secret_fault"] = await _secret_fault(namespace, spec.access.bearer_secret_ref.name, kube)
@@ -68,20 +65,17 @@ async def _ask(observed: Observed, kube: KubeClient) -> Observed:
     return dataclasses.replace(observed, **found) if found else observed
 
 
-async def _scale_ups(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> dict[str, float]:
-    """By pod uid, when an autoscaler last said that it adds a node, unless it later said that it does not."""
+async def _events(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> dict[str, tuple[Said, ...]]:
+    """The Events of these pods, oldest first; none without the right to read them."""
     namespace = observed.resource["metadata"]["namespace"]
-    found: dict[str, float] = {}
+    found: dict[str, tuple[Said, ...]] = {}
     for pod in pods:
         try:
             events = await kube.events_of(namespace, pod.uid)
         except ApiRejected:
-            continue  # without the right to read Events no autoscaler is waited for
-        said = [(_event_time(event), event.get("reason")) for event in events]
-        announced = max((at for at, reason in said if reason in _SCALE_UP), default=0.0)
-        withdrawn = max((at for at, reason in said if reason in _NO_SCALE_UP), default=0.0)
-        if announced > withdrawn:
-            found[pod.uid] = announced
+            continue
+        said = (Said(_event_time(e), e.get("reason") or "", e.get("message") or "") for e in events)
+        found[pod.uid] = tuple(sorted(said))
     return found
 
 

@@ -4,7 +4,8 @@ import dataclasses
 import logging
 from typing import Any, Final
 
-from rerank_operator.api.conditions import Condition, Reason
+from rerank_operator.api.conditions import Condition
+from rerank_operator.api.reasons import Reason
 from rerank_operator.clients.errors import ClientError, NameConflict, ObjectInvalid
 from rerank_operator.clients.kube import KubeClient
 from rerank_operator.controller.apply import apply
@@ -71,7 +72,8 @@ class Reconciler:
             return
         observed = dataclasses.replace(
             observed,
-            scale_ups=before.scale_ups,
+            events=before.events,
+            logs=before.logs,
             secret_fault=before.secret_fault,
             keda_installed=before.keda_installed,
             **trouble,

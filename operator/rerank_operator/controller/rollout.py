@@ -16,12 +16,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import Strategy
 from rerank_operator.controller.diagnose import diagnose_pod, rejection
 from rerank_operator.controller.values import Fault, Object, Observed, Pod, rfc3339, seconds_of
 from rerank_operator.resources.revision import facts_of
 
+# What the cluster autoscaler and Karpenter say about a pod that waits.
+_SCALE_UP: Final = {"TriggeredScaleUp", "Nominated"}
+_NO_SCALE_UP: Final = {"NotTriggerScaleUp", "FailedScaleUp"}
 # An autoscaler gets this long to bring the node that it announced, as the cluster autoscaler does itself.
 AUTOSCALER_SECONDS: Final = 900.0
 # An autoscaler may still take back what it announced, and Events do not wake us.
@@ -74,8 +77,10 @@ def plan_rollout(observed: Observed, revisions: Mapping[str, Object]) -> Rollout
 
 def scale_up_of(pod: Pod, observed: Observed) -> float | None:
     """When an autoscaler said that it adds a node for this pod, while that may still be true."""
-    announced = observed.scale_ups.get(pod.uid)
-    return announced if announced is not None and observed.at < announced + AUTOSCALER_SECONDS else None
+    said = observed.events.get(pod.uid, ())
+    announced = max((event.at for event in said if event.reason in _SCALE_UP), default=0.0)
+    withdrawn = max((event.at for event in said if event.reason in _NO_SCALE_UP), default=0.0)
+    return announced if announced > withdrawn and observed.at < announced + AUTOSCALER_SECONDS else None
 
 
 def lacks_what_the_active_holds(pod: Pod, active: Object) -> bool:

@@ -5,7 +5,9 @@ import math
 from typing import Any, Final
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import Condition, ConditionType, Reason, merge_conditions
+from rerank_operator.api.conditions import Condition, ConditionType, merge_conditions
+from rerank_operator.api.meanings import MEANINGS
+from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import Strategy
 from rerank_operator.clients.kube import KubeClient
 from rerank_operator.controller.diagnose import diagnose
@@ -15,6 +17,16 @@ from rerank_operator.controller.scaling import lacks_keda
 from rerank_operator.controller.values import Fault, Object, Observed, rfc3339
 from rerank_operator.resources.revision import facts_of
 
+# Faults that often pass by themselves: a node is added, comes back, or an engine catches up.
+_PASSES: Final = {
+    Reason.PENDING,
+    Reason.UNSCHEDULABLE,
+    Reason.ACCELERATOR_MISSING,
+    Reason.NODE_LOST,
+    Reason.EVICTED,
+    Reason.ENDPOINT_UNREACHABLE,
+    Reason.ENGINE_UNRESPONSIVE,
+}
 # Counts alone are not worth a write while the reranker is on its way.
 _COUNTS: Final = ("replicas", "readyReplicas")
 
@@ -74,7 +86,7 @@ def judge_conditions(observed: Observed) -> list[Condition]:
                 ConditionType.CONFIG_PUBLISHED,
             )
         ]
-        return [accepted, *rest, dataclasses.replace(accepted, type=ConditionType.READY)]
+        return [accepted, *rest, *_summary(dataclasses.replace(accepted, type=ConditionType.READY))]
     engine = _engine_available(observed)
     verified = _rerank_verified(observed, engine)
     published = _config_published(observed)
@@ -85,7 +97,19 @@ def judge_conditions(observed: Observed) -> list[Condition]:
         ready = Condition(ConditionType.READY, "True", Reason.READY)
     else:
         ready = Condition(ConditionType.READY, "False", blocking.reason, blocking.detail)
-    return [*chain, ready, *aside]
+    return [*chain, *_summary(ready), *aside]
+
+
+def _summary(ready: Condition) -> list[Condition]:
+    """Ready, and what it means to tools: Progressing is worth waiting for, Stalled needs a person."""
+    going = ready.reason in _PASSES or (not MEANINGS[ready.reason].remedy and ready.reason is not Reason.SUSPENDED)
+    progressing = ready.status != "True" and going
+    stalled = ready.status != "True" and not going and ready.reason is not Reason.SUSPENDED
+    return [
+        ready,
+        dataclasses.replace(ready, type=ConditionType.PROGRESSING, status="True" if progressing else "False"),
+        dataclasses.replace(ready, type=ConditionType.STALLED, status="True" if stalled else "False"),
+    ]
 
 
 def _accepted(observed: Observed) -> Condition:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import Verdict
@@ -26,6 +26,14 @@ def seconds_of(time: str) -> float:
 def rfc3339(seconds: float) -> str:
     """The time at these epoch seconds, as Kubernetes writes it."""
     return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Said(NamedTuple):
+    """What an Event says about a pod, and when (epoch seconds) it was said last."""
+
+    at: float
+    reason: str
+    message: str = ""
 
 
 class Key(NamedTuple):
@@ -90,8 +98,9 @@ class Record:
 class Observed:
     """One reranker and everything that belongs to it, at one moment (`at`, in epoch seconds).
 
-    `scale_ups` holds by pod uid when an autoscaler said that it adds a node. `secret_fault` is what is wrong with
-    the Secret of `spec.access`.
+    `events` and `logs` hold by pod uid what explains a pod that does not answer: its Events, oldest first, and the
+    last lines of the run of its engine that tells most. `secret_fault` is what is wrong with the Secret of
+    `spec.access`.
     """
 
     resource: Object
@@ -107,7 +116,8 @@ class Observed:
     autoscalers: tuple[Object, ...] = ()
     keda_installed: bool = False
     pods: tuple[Pod, ...] = ()
-    scale_ups: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    events: Mapping[str, tuple[Said, ...]] = dataclasses.field(default_factory=dict)
+    logs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     secret_fault: Fault | None = None
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     conflicts: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.clients.errors import ApiRejected, ClientError
 from rerank_operator.clients.kube import SECRETS, KubeClient
 from rerank_operator.clients.vllm import EndpointUnreachable, NoAnswerInTime, VllmClient

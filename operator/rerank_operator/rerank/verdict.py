@@ -9,7 +9,7 @@ import json
 import math
 from typing import Any, Final
 
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.rerank.questions import Question
 
 # Float32 scores of two different documents; closer than this and they are the same to a search.

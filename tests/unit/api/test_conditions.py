@@ -1,6 +1,8 @@
 """Reasons and their remedies."""
 
-from rerank_operator.api.conditions import MAX_MESSAGE_LENGTH, MEANINGS, Condition, ConditionType, Reason
+from rerank_operator.api.conditions import MAX_MESSAGE_LENGTH, Condition, ConditionType
+from rerank_operator.api.meanings import MEANINGS
+from rerank_operator.api.reasons import Reason
 
 GOOD = {
     Reason.ACCEPTED,
@@ -12,6 +14,7 @@ GOOD = {
     Reason.AUTOSCALER_ACTIVE,
     Reason.RERANK_VERIFIED,
     Reason.VERIFYING,
+    Reason.RESTARTING_POD,
     Reason.CONFIG_PUBLISHED,
     Reason.WAITING_FOR_VERIFICATION,
     Reason.READY,

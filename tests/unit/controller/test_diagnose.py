@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.diagnose import diagnose
 from rerank_operator.controller.values import Pod
 from tests.builders import AT, NOW, a_pod

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.rollout import AUTOSCALER_SECONDS, LOST_SECONDS, STUCK_SECONDS, Rollout, plan_rollout
-from rerank_operator.controller.values import Object, Observed, Pod, rfc3339, seconds_of
+from rerank_operator.controller.values import Object, Observed, Pod, Said, rfc3339, seconds_of
 from tests.builders import (
     NOW,
     a_pod,
@@ -102,7 +102,7 @@ def test_nobody_makes_room_where_room_would_not_help(message: str) -> None:
 
 def test_while_an_autoscaler_adds_a_node_nobody_makes_room() -> None:
     seen = a_change(OLD_POD, unscheduled())
-    seen = dataclasses.replace(seen, scale_ups={"uid-of-pod-2": seen.at})
+    seen = dataclasses.replace(seen, events={"uid-of-pod-2": (Said(seen.at, "TriggeredScaleUp"),)})
 
     assert {NEW: 1, OLD: 1} == rolled(seen, AUTOSCALER_SECONDS - 1).replicas
     assert {NEW: 0, OLD: 0} == rolled(seen, AUTOSCALER_SECONDS).replicas

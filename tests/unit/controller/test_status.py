@@ -6,9 +6,11 @@ import json
 import pytest
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import MEANINGS, ConditionType, Reason
+from rerank_operator.api.conditions import ConditionType
+from rerank_operator.api.meanings import MEANINGS
+from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.status import build_status, judge_conditions
-from rerank_operator.controller.values import Observed, Pod
+from rerank_operator.controller.values import Observed, Pod, Said
 from tests.builders import (
     AT,
     NOW,
@@ -26,15 +28,17 @@ from tests.doubles.pod_status import NO_GPU_LEFT
 
 OTHER = {"model": {"name": "BAAI/bge-reranker-base"}}
 
+FOR_TOOLS = {ConditionType.PROGRESSING, ConditionType.STALLED}
 ALWAYS = [kind for kind in ConditionType if kind is not ConditionType.AUTOSCALER_ACTIVE]
 
 
 def told(seen: Observed) -> dict[str, tuple[str, str]]:
-    return {c.type.value: (c.status, c.reason.value) for c in judge_conditions(seen)}
+    """Status and reason of each condition that a reranker passes."""
+    return {c.type.value: (c.status, c.reason.value) for c in judge_conditions(seen) if c.type not in FOR_TOOLS}
 
 
 def message(seen: Observed) -> str:
-    return judge_conditions(seen)[-1].message
+    return next(c.message for c in judge_conditions(seen) if c.type is ConditionType.READY)
 
 
 def test_a_serving_reranker_is_ready_in_every_respect() -> None:
@@ -169,7 +173,7 @@ def test_with_auto_the_status_says_that_the_old_revision_will_make_room() -> Non
 
 
 def test_a_node_that_an_autoscaler_adds_is_told() -> None:
-    seen = dataclasses.replace(a_change(OLD_POD, WAITS), scale_ups={WAITS.uid: AT})
+    seen = dataclasses.replace(a_change(OLD_POD, WAITS), events={WAITS.uid: (Said(AT, "TriggeredScaleUp"),)})
 
     assert "WaitingForNode" == ready_of(seen)[0]
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.clients.errors import ApiRejected, ApiUnavailable
 from rerank_operator.clients.vllm import NoAnswerInTime, VllmClient
 from rerank_operator.controller import verify

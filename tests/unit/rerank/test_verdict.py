@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rerank_operator.api.conditions import Reason
+from rerank_operator.api.reasons import Reason
 from rerank_operator.rerank.questions import GOLDEN
 from rerank_operator.rerank.verdict import RIGHT, judge
 

@@ -8,17 +8,31 @@ from rerank_operator.api.v1alpha1.engine import Dtype, Guard
 from rerank_operator.api.v1alpha1.pods import AcceleratorType, Scheduling
 from rerank_operator.api.v1alpha1.resource import RerankService, RerankServiceSpec
 from rerank_operator.api.v1alpha1.rollout import Autoscaling, Strategy
-from rerank_operator.api.v1alpha1.status import RerankServiceStatus, initial_conditions
+from rerank_operator.api.v1alpha1.status import (
+    LoadingStep,
+    OverlongDocuments,
+    RerankServiceStatus,
+    ScoreScale,
+    initial_conditions,
+)
+from rerank_operator.api.v1alpha1.verification import Language, OnFailure, Verification, VerificationMode
 
 __all__ = [
     "AcceleratorType",
     "Autoscaling",
     "Dtype",
     "Guard",
+    "Language",
+    "LoadingStep",
+    "OnFailure",
+    "OverlongDocuments",
     "RerankService",
     "RerankServiceSpec",
     "RerankServiceStatus",
     "Scheduling",
+    "ScoreScale",
     "Strategy",
+    "Verification",
+    "VerificationMode",
     "initial_conditions",
 ]

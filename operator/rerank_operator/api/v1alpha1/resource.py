@@ -11,6 +11,7 @@ from rerank_operator.api.v1alpha1.model import Model
 from rerank_operator.api.v1alpha1.pods import Accelerator, PodTemplate, Resources, Scheduling
 from rerank_operator.api.v1alpha1.rollout import Autoscaling, Rollout
 from rerank_operator.api.v1alpha1.status import RerankServiceStatus
+from rerank_operator.api.v1alpha1.verification import Verification
 
 
 class RerankServiceSpec(schema.BaseModel):
@@ -53,6 +54,9 @@ class RerankServiceSpec(schema.BaseModel):
     access: Access = Field(default_factory=Access, description="Who may call the model pods.")
     milvus: Milvus = Field(default_factory=Milvus, description="What is published for Milvus.")
     publish: Publish = Field(default_factory=Publish, description="The ConfigMap that applications read.")
+    verification: Verification = Field(
+        default_factory=Verification, description="How the model pods are asked whether they rank right."
+    )
     suspend: bool = Field(False, description="Stop all model pods and keep the publication.")
 
 

@@ -5,7 +5,9 @@ from typing import Annotated
 from kube_custom_resource import schema
 from pydantic import Field
 
-from rerank_operator.api.conditions import MEANINGS, ConditionType, Reason
+from rerank_operator.api.conditions import ConditionType
+from rerank_operator.api.meanings import MEANINGS
+from rerank_operator.api.reasons import Reason
 
 
 class ConditionStatus(str, schema.Enum):
@@ -29,6 +31,71 @@ class StatusCondition(schema.BaseModel):
     )
 
 
+class ScoreScale(str, schema.Enum):
+    """What the scores of a model look like."""
+
+    ZERO_TO_ONE = "ZeroToOne"
+    UNBOUNDED = "Unbounded"
+
+
+class OverlongDocuments(str, schema.Enum):
+    """What the engine does with a document longer than the model's limit, asked as Milvus would ask."""
+
+    TRUNCATED = "Truncated"
+    REJECTED = "Rejected"
+    NOT_ANSWERED = "NotAnswered"
+
+
+class VerifiedPod(schema.BaseModel):
+    """What one model pod answered last."""
+
+    name: str = Field(description="Name of the pod.")
+    reason: str = Field(description="RerankVerified, or what is wrong.")
+    latency_milliseconds: schema.Optional[int] = Field(
+        None, description="Time of one small request; written again only when it doubles or halves."
+    )
+    last_transition_time: str = Field(
+        description="When the reason last changed.", json_schema_extra={"format": "date-time"}
+    )
+
+
+class VerificationStatus(schema.BaseModel):
+    """What was measured of the model pods."""
+
+    score_scale: schema.Optional[ScoreScale] = Field(
+        None, description="ZeroToOne, or Unbounded: a fixed threshold then means nothing."
+    )
+    lowest_score: schema.Optional[str] = Field(None, description="Lowest score of the questions, two digits.")
+    highest_score: schema.Optional[str] = Field(None, description="Highest score of the questions, two digits.")
+    overlong_documents: schema.Optional[OverlongDocuments] = Field(
+        None,
+        description="Truncated; Rejected: one such document fails a whole search; NotAnswered: not within the timeout.",
+    )
+    pods: list[VerifiedPod] = Field(
+        default_factory=list, description="Pods that were asked, wrong ones first; at most 20."
+    )
+
+
+class LoadingStep(str, schema.Enum):
+    """What a model pod does before it answers."""
+
+    SCHEDULING = "Scheduling"
+    PULLING_IMAGE = "PullingImage"
+    STARTING = "Starting"
+    DOWNLOADING_MODEL = "DownloadingModel"
+    LOADING_MODEL = "LoadingModel"
+    WARMING_UP = "WarmingUp"
+    VERIFYING = "Verifying"
+
+
+class ProgressStatus(schema.BaseModel):
+    """How far the slowest model pod is on its way."""
+
+    step: LoadingStep = Field(description="What it does now.")
+    detail: schema.Optional[str] = Field(None, description="How much of it is done, where that is known.")
+    since: str = Field(description="Since when.", json_schema_extra={"format": "date-time"})
+
+
 class RerankServiceStatus(schema.BaseModel):
     """What the operator sees."""
 
@@ -36,12 +103,17 @@ class RerankServiceStatus(schema.BaseModel):
     conditions: Annotated[
         list[StatusCondition],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
-    ] = Field(default_factory=list, description="Accepted, EngineAvailable, RerankVerified, ConfigPublished, Ready.")
+    ] = Field(
+        default_factory=list,
+        description="Accepted, EngineAvailable, RerankVerified, ConfigPublished, Ready; Progressing and Stalled.",
+    )
     replicas: schema.Optional[int] = Field(None, description="Model pods that exist.")
     ready_replicas: schema.Optional[int] = Field(None, description="Model pods that are ready.")
     selector: schema.Optional[str] = Field(None, description="Label selector of the model pods (for autoscalers).")
     active_revision: schema.Optional[str] = Field(None, description="Revision that the Service routes to.")
     candidate_revision: schema.Optional[str] = Field(None, description="Revision that is being brought up.")
+    progress: schema.Optional[ProgressStatus] = Field(None, description="What is going on while a model comes up.")
+    verification: schema.Optional[VerificationStatus] = Field(None, description="What was measured of the model pods.")
     endpoint: schema.Optional[str] = Field(None, description="Address for Milvus.")
     config_map_name: schema.Optional[str] = Field(None, description="The published ConfigMap.")
 

@@ -1,0 +1,77 @@
+"""Every reason that a condition can have. Part of the API: they keep their names."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a condition has its status."""
+
+    PENDING = "Pending"
+    # Accepted
+    ACCEPTED = "Accepted"
+    INVALID_SPEC = "InvalidSpec"
+    NAME_CONFLICT = "NameConflict"
+    NAMESPACE_TERMINATING = "NamespaceTerminating"
+    # EngineAvailable
+    ENGINE_AVAILABLE = "EngineAvailable"
+    ENGINE_STARTING = "EngineStarting"
+    SUSPENDED = "Suspended"
+    FREEING_ACCELERATOR = "FreeingAccelerator"
+    WAITING_FOR_NODE = "WaitingForNode"
+    STARTUP_TIMEOUT = "StartupTimeout"
+    ENGINE_UNRESPONSIVE = "EngineUnresponsive"
+    UNSCHEDULABLE = "Unschedulable"
+    ACCELERATOR_MISSING = "AcceleratorMissing"
+    ACCELERATOR_UNSUPPORTED = "AcceleratorUnsupported"
+    DRIVER_TOO_OLD = "DriverTooOld"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a reason, not a secret
+    VOLUME_UNBOUND = "VolumeUnbound"
+    VOLUME_MOUNT_FAILED = "VolumeMountFailed"
+    NODE_LOST = "NodeLost"
+    EVICTED = "Evicted"
+    OUT_OF_MEMORY = "OutOfMemory"
+    OUT_OF_GPU_MEMORY = "OutOfGpuMemory"
+    DISK_FULL = "DiskFull"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    MODEL_GATED = "ModelGated"
+    MODEL_DOWNLOAD_FAILED = "ModelDownloadFailed"
+    MODEL_UNREADABLE = "ModelUnreadable"
+    UNSUPPORTED_ARCHITECTURE = "UnsupportedArchitecture"
+    TRUST_REMOTE_CODE_REQUIRED = "TrustRemoteCodeRequired"
+    BAD_ENGINE_ARGUMENT = "BadEngineArgument"
+    GUARD_FAILED = "GuardFailed"
+    PORT_IN_USE = "PortInUse"
+    CRASH_LOOPING = "CrashLooping"
+    POD_SECURITY_FORBIDDEN = "PodSecurityForbidden"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    POD_REJECTED = "PodRejected"
+    # RerankVerified
+    RERANK_VERIFIED = "RerankVerified"
+    VERIFYING = "Verifying"
+    VERIFICATION_DISABLED = "VerificationDisabled"
+    RESTARTING_POD = "RestartingPod"
+    ENDPOINT_UNREACHABLE = "EndpointUnreachable"
+    RERANK_ROUTE_MISSING = "RerankRouteMissing"
+    NOT_A_RERANKER = "NotAReranker"
+    UNAUTHORIZED = "Unauthorized"
+    KEY_NOT_ENFORCED = "KeyNotEnforced"
+    MODEL_NAME_MISMATCH = "ModelNameMismatch"
+    ENGINE_ERROR = "EngineError"
+    ANSWER_MALFORMED = "AnswerMalformed"
+    INCOMPLETE_SCORES = "IncompleteScores"
+    NON_FINITE_SCORES = "NonFiniteScores"
+    RANKING_WRONG = "RankingWrong"
+    SCORES_CONSTANT = "ScoresConstant"
+    TEMPLATE_MISSING = "TemplateMissing"
+    OVERLONG_DOCUMENT_REJECTED = "OverlongDocumentRejected"
+    TOO_SLOW_FOR_MILVUS = "TooSlowForMilvus"
+    # ConfigPublished
+    CONFIG_PUBLISHED = "ConfigPublished"
+    WAITING_FOR_VERIFICATION = "WaitingForVerification"
+    # Ready
+    READY = "Ready"
+    # AutoscalerActive
+    AUTOSCALER_ACTIVE = "AutoscalerActive"
+    KEDA_MISSING = "KedaMissing"
