@@ -7,7 +7,7 @@ from typing import Any
 
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
-from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.api.v1alpha1 import OverlongDocuments, RerankService
 from rerank_operator.controller.values import Observed, Pod, Record, seconds_of
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT, Verdict
@@ -115,7 +115,8 @@ def with_candidate(before: Observed, candidate: Observed) -> Observed:
 
 def right(pods: tuple[Pod, ...]) -> Mapping[str, Record]:
     """A right verdict for each pod."""
-    return {pod.uid: Record(RIGHT, batch=BATCH) for pod in pods}
+    record = Record(RIGHT, 0, AT + 300, BATCH, 0.02, (0.002, 0.998), OverlongDocuments.TRUNCATED)
+    return {pod.uid: record for pod in pods}
 
 
 def wrong(

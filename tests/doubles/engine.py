@@ -44,6 +44,7 @@ READY_FAULTS: dict[Mode, str] = {
     Mode.NULL_SCORE: "/rerank answered a score that is not a finite number",
     Mode.STRING_SCORE: "/rerank answered a score that is not a finite number",
     Mode.NO_RERANK_ROUTE: "/rerank answered 404",
+    Mode.NOT_VLLM: "/rerank answered 404",
     Mode.WRONG_MODEL: "/rerank answered 404",
     Mode.UNAUTHORIZED: "/rerank answered 401",
     Mode.ENGINE_DEAD: "/rerank answered 500",
@@ -181,7 +182,7 @@ class EngineDouble:
 
     async def _answer(self, request: web.Request, body: bytes, mode: Mode, delay: float) -> web.Response:
         path, method = request.path, request.method
-        if path in RERANK_PATHS and (mode is Mode.NO_RERANK_ROUTE or method == "POST"):
+        if path in RERANK_PATHS and (mode in (Mode.NO_RERANK_ROUTE, Mode.NOT_VLLM) or method == "POST"):
             if delay:
                 await asyncio.sleep(delay)
             if mode is Mode.HANG:
@@ -203,7 +204,8 @@ class EngineDouble:
             case "/version":
                 return as_response(Answer(200, {"version": "0.32.0"}))
             case "/v1/models":
-                return as_response(UNAUTHORIZED if mode is Mode.UNAUTHORIZED else models(self.served))
+                refusal = {Mode.UNAUTHORIZED: UNAUTHORIZED, Mode.NOT_VLLM: NO_ROUTE}.get(mode)
+                return as_response(refusal or models(self.served))
             case "/metrics":
                 return web.Response(text=self._metrics(), headers={"Content-Type": "text/plain; version=1.0.0"})
             case "/ready" if self.guard:

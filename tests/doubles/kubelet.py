@@ -1,9 +1,10 @@
 """A puppet that stands in for the kubelets of a control plane without nodes.
 
 It watches pods and writes the status that a kubelet would, so that Deployments become available and pods have
-an address. It runs no container: an ``EngineDouble`` at the pod's address answers for it. By default pods are
-on no node; the API server then removes a deleted pod at once. With ``nodes`` it plays those nodes for a real
-scheduler: it acts only on pods that were given a node, and removes a deleted one as its behaviour says.
+an address, and posts the Events that go with it. It runs no container: an ``EngineDouble`` at the pod's address
+answers for it. By default pods are on no node; the API server then removes a deleted pod at once. With ``nodes``
+it plays those nodes for a real scheduler: it acts only on pods that were given a node, and removes a deleted one as
+its behaviour says. As a kubelet does, it leaves pods alone that have ended for good.
 
 Light enough for a thousand pods beside an API server on two cores: one watch, one write per pod.
 """
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 
 from tests.doubles.kubeconfig import read_access
-from tests.doubles.pod_status import Behaviour, Pod, becomes_ready
+from tests.doubles.pod_status import Behaviour, Pod, PodEvent, Status, becomes_ready, keep_times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -35,7 +36,11 @@ LONGEST_EVENT_BYTES = 4 << 20
 BAD_REQUEST = 400
 OVERTAKEN = frozenset({404, 409})
 REFUSED = frozenset({400, 401, 403, 405, 415, 422})
-PATCH_TYPE = {"Content-Type": "application/strategic-merge-patch+json"}
+# Replaces lists as a whole: no words of an earlier condition stay behind.
+PATCH_TYPE = {"Content-Type": "application/merge-patch+json"}
+ENDED = {"Failed", "Succeeded"}
+# What a pod that recovers does not say any more.
+NOTHING_TO_SAY = {"reason": None, "message": None}
 # The API server taints each new node until its kubelet reports.
 NODE_IS_READY = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
 
@@ -73,6 +78,7 @@ class KubeletPuppet:
         self._nodes = nodes or {}
         self.ready_at: dict[tuple[str, str], float] = {}
         self._pods: dict[str, Pod] = {}
+        self._conditions: dict[str, list[dict[str, Any]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listed = threading.Event()
         self._failure: BaseException | None = None
@@ -204,7 +210,8 @@ class KubeletPuppet:
             if bound:
                 self._schedule(pod, self._remove(pod, self._behaviour(pod) or self._default))
             return
-        self._schedule(pod, self._write(pod, self._behaviour(pod) or self._default))
+        if pod.get("status", {}).get("phase") not in ENDED:
+            self._schedule(pod, self._live(pod, self._behaviour(pod) or self._default))
 
     def _schedule(self, pod: Pod, coroutine: Coroutine[Any, Any, None]) -> None:
         uid = pod["metadata"]["uid"]
@@ -219,20 +226,33 @@ class KubeletPuppet:
 
     def _forget(self, uid: str) -> None:
         self._pods.pop(uid, None)
+        self._conditions.pop(uid, None)
         if task := self._tasks.pop(uid, None):
             task.cancel()
 
+    async def _live(self, pod: Pod, behaviour: Behaviour) -> None:
+        for stage in behaviour.stages():
+            await asyncio.sleep(stage.after)
+            await self._write(pod, stage)
+
     async def _write(self, pod: Pod, behaviour: Behaviour) -> None:
-        await asyncio.sleep(behaviour.after)
         ip = self._pod_ip if isinstance(self._pod_ip, str) else self._pod_ip(pod)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = {"status": behaviour.status(pod, ip, now)}
-        await self._until_accepted("PATCH", f"{pod_path(pod)}/status", status, PATCH_TYPE)
+        await self._write_status(pod, behaviour.status(pod, ip, now))
+        for event in behaviour.events:
+            await self._until_accepted("POST", events_path(pod), event_about(pod, event, now))
         key = pod["metadata"]["namespace"], pod["metadata"]["name"]
         if behaviour.ready:
             self.ready_at[key] = time.time()
         else:
             self.ready_at.pop(key, None)
+
+    async def _write_status(self, pod: Pod, status: Status) -> None:
+        uid = pod["metadata"]["uid"]
+        written = keep_times(status, self._conditions.get(uid) or pod.get("status", {}).get("conditions", []))
+        self._conditions[uid] = written["conditions"]
+        patch = {"status": {**NOTHING_TO_SAY, **written}}
+        await self._until_accepted("PATCH", f"{pod_path(pod)}/status", patch, PATCH_TYPE)
 
     async def _remove(self, pod: Pod, behaviour: Behaviour) -> None:
         await asyncio.sleep(behaviour.stop_after)
@@ -248,9 +268,8 @@ class KubeletPuppet:
             "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         }
         await self._until_accepted("POST", "/api/v1/nodes", node)
-        merge = {"Content-Type": "application/merge-patch+json"}
-        await self._until_accepted("PATCH", f"/api/v1/nodes/{name}", {"spec": {"taints": None}}, merge)
-        await self._until_accepted("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, merge)
+        await self._until_accepted("PATCH", f"/api/v1/nodes/{name}", {"spec": {"taints": None}}, PATCH_TYPE)
+        await self._until_accepted("PATCH", f"/api/v1/nodes/{name}/status", {"status": status}, PATCH_TYPE)
 
     async def _until_accepted(
         self, method: str, path: str, body: Any, headers: Mapping[str, str] | None = None
@@ -274,3 +293,25 @@ def turning_points(pod: Pod) -> tuple[bool, bool]:
 def pod_path(pod: Pod) -> str:
     """Return the path of a pod in the API."""
     return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+
+
+def events_path(pod: Pod) -> str:
+    """Return the path of the Events in the namespace of a pod."""
+    return f"/api/v1/namespaces/{pod['metadata']['namespace']}/events"
+
+
+def event_about(pod: Pod, event: PodEvent, now: str) -> dict[str, Any]:
+    """Return the Event as the recorder of a kubelet posts it for the first time."""
+    metadata = pod["metadata"]
+    about = {key: metadata[key] for key in ("name", "namespace", "uid")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"generateName": f"{metadata['name']}.", "namespace": metadata["namespace"]},
+        "involvedObject": {"apiVersion": "v1", "kind": "Pod", **about},
+        "source": {"component": "kubelet"},
+        **event._asdict(),
+        "count": 1,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+    }

@@ -24,7 +24,10 @@ class Mode(StrEnum):
     """How an engine double behaves; the value is what a test writes."""
 
     RIGHT = "right"
-    CONSTANT_SCORES = "constant-scores"
+    CONSTANT_SCORES = "constant-scores"  # a model without its tokenizer
+    HALF_SCORES = "half-scores"  # a language model without its prompt: all about 0.5, in no order
+    LOGITS = "logits"  # right, and not between 0 and 1
+    CONSTANT_WHEN_TRUNCATED = "constant-when-truncated"  # truncation eats the end of the prompt
     MISSING_RESULT = "missing-result"
     EXTRA_RESULT = "extra-result"
     DUPLICATE_INDEX = "duplicate-index"
@@ -34,6 +37,7 @@ class Mode(StrEnum):
     WRONG_ORDER = "wrong-order"  # complete, but the best document gets the worst score
     OVERLONG_REJECTED = "overlong-rejected"  # truncate_prompt_tokens is ignored
     NO_RERANK_ROUTE = "no-rerank-route"  # the served model is no reranker
+    NOT_VLLM = "not-vllm"  # another server: it has no route of ours
     WRONG_MODEL = "wrong-model"
     UNAUTHORIZED = "unauthorized"
     ENGINE_DEAD = "engine-dead"
@@ -86,6 +90,7 @@ BUSY = error(
 )
 NOT_ANSWERED: dict[Mode, Answer] = {
     Mode.NO_RERANK_ROUTE: NO_ROUTE,
+    Mode.NOT_VLLM: NO_ROUTE,
     Mode.UNAUTHORIZED: UNAUTHORIZED,
     Mode.ENGINE_DEAD: ENGINE_DEAD,
     Mode.BUSY: BUSY,
@@ -135,6 +140,8 @@ def rerank(body: bytes, served: ServedModel, mode: Mode, request_id: str) -> Ans
     if refusal is not None:
         return refusal
     results = misbehave(score_all(request["query"], documents), len(documents), mode)
+    if mode is Mode.CONSTANT_WHEN_TRUNCATED and min(tokens) > served.max_model_len:
+        results = constant_scores(results, len(documents))
     used = sum(min(count, served.max_model_len) for count in tokens)
     usage = {"prompt_tokens": used, "total_tokens": used}
     top = request.get("top_n") or len(results)
@@ -251,9 +258,19 @@ def wrong_order(results: Results, _documents: int) -> Results:
 
 
 def constant_scores(results: Results, _documents: int) -> Results:
-    """Give every document the score of a model whose head was never trained."""
+    """Give every document the same score, as a model that has no tokenizer does."""
     in_order = sorted(results, key=lambda result: int(result["index"]))
-    return with_scores(in_order, list(itertools.repeat(0.5, len(results))))
+    return with_scores(in_order, list(itertools.repeat(0.3227576, len(results))))
+
+
+def half_scores(results: Results, _documents: int) -> Results:
+    """Give every document about 0.5, the worst one a little more."""
+    return with_scores(results, [0.495 + 0.001 * place for place in range(len(results))])
+
+
+def logits(results: Results, _documents: int) -> Results:
+    """Give the scores before they are squeezed into 0 to 1."""
+    return with_scores(results, [-math.log(1 / result["relevance_score"] - 1) * 2 for result in results])
 
 
 def duplicate_index(results: Results, _documents: int) -> Results:
@@ -263,6 +280,8 @@ def duplicate_index(results: Results, _documents: int) -> Results:
 
 SPOILERS: dict[Mode, Callable[[Results, int], Results]] = {
     Mode.CONSTANT_SCORES: constant_scores,
+    Mode.HALF_SCORES: half_scores,
+    Mode.LOGITS: logits,
     Mode.MISSING_RESULT: lambda results, _: results[:-1],
     Mode.EXTRA_RESULT: lambda results, documents: [*results, {**results[-1], "index": documents}],
     Mode.DUPLICATE_INDEX: duplicate_index,

@@ -1,99 +1,288 @@
-"""What a person reads in `kubectl describe` when a model pod does not come up."""
+"""What a person reads in `kubectl describe` when a model pod does not come up, or goes down.
 
-from collections.abc import Callable
+The statuses and Events are those of a real kubelet, played by the puppet; tests/node has the real one for some.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
+from tests.cluster.control_plane import ControlPlane
 from tests.doubles import pod_status
 from tests.doubles.pod_status import Behaviour
-from tests.functional.world import World
+from tests.functional.world import World, running_world
+from tests.produces import produces
 
+# The words of vLLM 0.32, huggingface_hub and torch. tests/engine_real has vLLM say those that need no GPU.
 MODEL_FOLDER_MISSING = (
     "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name' or 'namespace/repo_name': "
     "'/models/nowhere'. Use `repo_type` argument if needed."
 )
-FAULTS: dict[str, tuple[Callable[[], Behaviour], Reason, str]] = {
-    "no such model folder": (
-        lambda: pod_status.crash_loop(MODEL_FOLDER_MISSING),
-        Reason.MODEL_NOT_FOUND,
-        "/models/nowhere",
+GATED = (
+    "OSError: You are trying to access a gated repo.\n"
+    "Make sure to have access to it at https://huggingface.co/some-org/gated.\n403 Client Error.\n\n"
+    "Cannot access gated repo for url https://huggingface.co/some-org/gated/resolve/main/config.json.\n"
+)
+HUB_SILENT = (
+    "OSError: We couldn't connect to 'https://huggingface.co' to load the files, and couldn't find them in the cached "
+    "files.\nCheck your internet connection or see how to run the library in offline mode at "
+    "'https://huggingface.co/docs/transformers/installation#offline-mode'."
+)
+DRIVER_TOO_OLD = (
+    "RuntimeError: The NVIDIA driver on your system is too old (found version 12020). Please update your GPU driver by "
+    "downloading and installing a new version from the URL: http://www.nvidia.com/Download/index.aspx Alternatively, "
+    "go to: https://pytorch.org to install a PyTorch version that has been compiled with your version of the CUDA "
+    "driver."
+)
+OUT_OF_GPU_MEMORY = (
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.16 GiB. GPU 0 has a total capacity of 14.56 GiB "
+    "of which 321.81 MiB is free."
+)
+NO_BFLOAT16 = (
+    "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 GPU has "
+    "compute capability 7.5. You can use float16 instead by explicitly setting the `dtype` flag in CLI, for example: "
+    "--dtype=half."
+)
+STORAGE = "ephemeral-storage"
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """What becomes of a pod, the reason that is told, and words that must be in its message."""
+
+    behaviour: Callable[[], Behaviour]
+    reason: Reason
+    seen: str
+    by: str = "recorded status"
+    seconds: float = 20.0
+
+
+def crash(message: str, exit_code: int = 1) -> Callable[[], Behaviour]:
+    return lambda: pod_status.crash_loop(message, exit_code=exit_code)
+
+
+def pull(error: str) -> Callable[[], Behaviour]:
+    return lambda: pod_status.image_pull_back_off(error)
+
+
+def unschedulable(message: str) -> Callable[[], Behaviour]:
+    return lambda: pod_status.unschedulable(message)
+
+
+def config_error(message: str) -> Callable[[], Behaviour]:
+    return lambda: pod_status.create_container_config_error(message)
+
+
+FAULTS = {
+    "no such image": Fault(pod_status.image_pull_back_off, Reason.IMAGE_PULL_FAILED, "no such image"),
+    "no credentials for the registry": Fault(
+        pull(pod_status.IMAGE_UNAUTHORIZED), Reason.IMAGE_PULL_FAILED, "other credentials"
     ),
-    "no such image": (pod_status.image_pull_back_off, Reason.IMAGE_PULL_FAILED, "NotFound"),
-    "no GPU": (pod_status.unschedulable, Reason.ACCELERATOR_MISSING, "Insufficient nvidia.com/gpu"),
-    "no token Secret": (
-        lambda: pod_status.create_container_config_error('secret "hf" not found'),
-        Reason.SECRET_MISSING,
-        'secret "hf" not found',
+    "credentials that do not suffice": Fault(
+        pull(pod_status.IMAGE_FORBIDDEN), Reason.IMAGE_PULL_FAILED, "other credentials"
     ),
-    "no such key in the Secret": (
-        lambda: pod_status.create_container_config_error("couldn't find key token in Secret search/hf"),
+    "no such registry": Fault(pull(pod_status.IMAGE_HOST_UNKNOWN), Reason.IMAGE_PULL_FAILED, "cannot be reached"),
+    "a registry that does not answer": Fault(
+        pull(pod_status.IMAGE_HOST_SILENT), Reason.IMAGE_PULL_FAILED, "cannot be reached"
+    ),
+    "all GPUs in use": Fault(pod_status.unschedulable, Reason.ACCELERATOR_MISSING, "in use"),
+    "no GPU anywhere": Fault(
+        unschedulable(pod_status.NO_GPU_ANYWHERE), Reason.ACCELERATOR_MISSING, "Insufficient nvidia.com/gpu"
+    ),
+    "no processor free": Fault(unschedulable(pod_status.NO_CPU_LEFT), Reason.UNSCHEDULABLE, "enough cpu"),
+    "no node with these labels": Fault(unschedulable(pod_status.NO_NODE_MATCHES), Reason.UNSCHEDULABLE, "nodeSelector"),
+    "a taint": Fault(unschedulable(pod_status.TAINTED), Reason.UNSCHEDULABLE, "spec.scheduling.tolerations"),
+    "no volume claim": Fault(unschedulable(pod_status.NO_CLAIM), Reason.VOLUME_UNBOUND, '"models" not found'),
+    "a volume that cannot be mounted": Fault(
+        pod_status.mount_failed, Reason.VOLUME_MOUNT_FAILED, "Connection timed out", seconds=40.0
+    ),
+    "a volume that another node holds": Fault(
+        lambda: pod_status.mount_failed(pod_status.ATTACHED_ELSEWHERE),
+        Reason.VOLUME_MOUNT_FAILED,
+        "Multi-Attach",
+        seconds=40.0,
+    ),
+    "no token Secret": Fault(config_error('secret "hf" not found'), Reason.SECRET_MISSING, 'secret "hf" not found'),
+    "no such key in the Secret": Fault(
+        config_error("couldn't find key token in Secret search/hf"),
         Reason.SECRET_KEY_MISSING,
         "couldn't find key token",
     ),
-    "a flag that vLLM does not know": (
-        lambda: pod_status.crash_loop("vllm serve: error: unrecognized arguments: --task score", exit_code=2),
-        Reason.BAD_ENGINE_ARGUMENT,
-        "--task score",
+    "killed for its memory": Fault(pod_status.out_of_memory, Reason.OUT_OF_MEMORY, "exit code 137"),
+    "a child killed for its memory": Fault(
+        lambda: pod_status.child_out_of_memory(
+            "RuntimeError: Engine core initialization failed. See root cause above."
+        ),
+        Reason.OUT_OF_MEMORY,
+        "exit code 1)",
     ),
-    "an engine that dies with exit code 0": (
-        lambda: pod_status.crash_loop("EngineDeadError: the engine core died", exit_code=0),
-        Reason.CRASH_LOOPING,
-        "exit code 0",
+    "evicted": Fault(pod_status.evicted, Reason.EVICTED, STORAGE),
+    "node lost": Fault(pod_status.node_lost, Reason.NODE_LOST, "does not answer any more"),
+    "started and then not ready": Fault(pod_status.not_ready_any_more, Reason.ENGINE_UNRESPONSIVE, "probe fails"),
+    "no such model folder": Fault(crash(MODEL_FOLDER_MISSING), Reason.MODEL_NOT_FOUND, "/models/nowhere"),
+    "a model behind a licence": Fault(crash(GATED), Reason.MODEL_GATED, "gated repo"),
+    "a hub that does not answer": Fault(crash(HUB_SILENT), Reason.MODEL_DOWNLOAD_FAILED, "couldn't connect"),
+    "a flag that vLLM does not know": Fault(
+        crash("vllm serve: error: unrecognized arguments: --task score", 2), Reason.BAD_ENGINE_ARGUMENT, "--task score"
     ),
+    "a full disk": Fault(
+        crash("OSError: [Errno 28] No space left on device"), Reason.DISK_FULL, "No space left on device"
+    ),
+    "a taken port": Fault(
+        crash("OSError: [Errno 98] Address already in use"), Reason.PORT_IN_USE, "Address already in use"
+    ),
+    "an engine that dies with exit code 0": Fault(
+        crash("EngineDeadError: the engine core died", 0), Reason.CRASH_LOOPING, "exit code 0"
+    ),
+    "a driver that the container toolkit refuses": Fault(
+        pod_status.start_error, Reason.DRIVER_TOO_OLD, "cuda>=12.9", "text"
+    ),
+    "a driver that torch refuses": Fault(crash(DRIVER_TOO_OLD), Reason.DRIVER_TOO_OLD, "12020", "text"),
+    "a GPU that is too small": Fault(crash(OUT_OF_GPU_MEMORY), Reason.OUT_OF_GPU_MEMORY, "14.56 GiB", "text"),
+    "a GPU that is too old": Fault(crash(NO_BFLOAT16), Reason.ACCELERATOR_UNSUPPORTED, "Tesla T4", "text"),
+}
+# What happens to a pod that was ready, and is not the engine's doing.
+LATER = {name: FAULTS[name] for name in ("killed for its memory", "evicted", "node lost", "started and then not ready")}
+
+
+@pytest.fixture(scope="module")
+def shared(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One world for all faults: each has a reranker of its own in it."""
+    with running_world(control_plane, tmp_path_factory.mktemp("faults")) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=produces(fault.reason, by=fault.by)) for fault in FAULTS.values()], ids=FAULTS
+)
+def test_the_condition_names_the_fault_and_the_remedy_and_recovers(shared: World, fault: Fault) -> None:
+    name = model = unused_name(shared)
+    shared.misbehave(model, fault.behaviour())
+    shared.reranker(name, model)
+
+    ready = shared.wait_for_reason(fault.reason.value, name, fault.seconds)
+    assert "False" == ready["status"]
+    assert fault.seen.lower() in ready["message"].lower()
+    assert MEANINGS[fault.reason].remedy in ready["message"]
+    assert fault.reason.value in shared.kubectl("describe", "rrs", name).split("Events:")[1]
+
+    shared.misbehave(model, None)
+    shared.wait_for_reason("Ready", name)
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=produces(fault.reason, by=fault.by)) for fault in LATER.values()], ids=LATER
+)
+def test_a_pod_that_was_ready_and_is_not_any_more_is_named_and_its_publication_stays(
+    shared: World, fault: Fault
+) -> None:
+    name = model = unused_name(shared)
+    shared.reranker(name, model)
+    shared.wait_for_reason("Ready", name)
+    before = shared.get("configmap", f"{name}-milvus")
+    shared.misbehave(model, fault.behaviour())
+
+    ready = shared.wait_for_reason(fault.reason.value, name)
+    assert fault.seen.lower() in ready["message"].lower()
+    assert before == shared.get("configmap", f"{name}-milvus")
+
+    shared.misbehave(model, None)
+    shared.wait_for_reason("Ready", name)
+    assert before == shared.get("configmap", f"{name}-milvus")
+
+
+def test_the_fault_of_the_newest_pod_is_told_and_not_that_of_one_that_ended_for_good(shared: World) -> None:
+    name = model = unused_name(shared)
+    shared.misbehave(model, pod_status.evicted())
+    shared.reranker(name, model)
+    shared.wait_for_reason("Evicted", name)
+
+    shared.misbehave(model, pod_status.image_pull_back_off())
+    shared.wait_for_reason("ImagePullFailed", name)
+    shared.misbehave(model, None)
+    shared.wait_for_reason("Ready", name)
+    assert 1 == (shared.get("rerankservice", name) or {})["status"]["replicas"]
+
+
+@produces(Reason.STARTUP_TIMEOUT, by="recorded status")
+def test_a_model_that_does_not_answer_within_its_startup_time_is_named_and_left_alone(shared: World) -> None:
+    name = model = unused_name(shared)
+    shared.misbehave(model, pod_status.never_ready())
+    shared.reranker(name, model, rollout={"startupTimeoutSeconds": 30})
+
+    shared.wait_for_reason("EngineStarting", name)
+    ready = shared.wait_for_reason("StartupTimeout", name, seconds=60)
+    assert "No answer within 30 s" in ready["message"]
+    (pod,) = shared.objects("pods", f"rerank-operator.io/reranker={name}")
+    probe = pod["spec"]["containers"][0]["startupProbe"]
+    assert 30 == probe["periodSeconds"] * probe["failureThreshold"]
+
+
+RESYNCS = 100
+SHORTEST_RESYNC_SECONDS = 1
+
+
+@pytest.fixture
+def restless(control_plane: ControlPlane, tmp_path: Path) -> Iterator[World]:
+    """A world whose operator reads everything anew all the time."""
+    often = {"RERANK_OPERATOR_RESYNC_SECONDS": str(SHORTEST_RESYNC_SECONDS)}
+    with running_world(control_plane, tmp_path, often) as running:
+        yield running
+
+
+UNCHANGING: dict[str, tuple[Callable[[], Behaviour | None], Reason]] = {
+    "crashes": (lambda: pod_status.restarting("EngineDeadError: the engine core died"), Reason.CRASH_LOOPING),
+    "no-image": (pod_status.pull_loop, Reason.IMAGE_PULL_FAILED),
+    "no-gpu": (pod_status.unschedulable, Reason.ACCELERATOR_MISSING),
+    "ranks-wrong": (lambda: None, Reason.RANKING_WRONG),
 }
 
 
-@pytest.mark.parametrize(("behaviour", "reason", "seen"), FAULTS.values(), ids=FAULTS)
-def test_the_condition_names_the_fault_and_the_remedy_and_recovers(
-    world: World, behaviour: Callable[[], Behaviour], reason: Reason, seen: str
-) -> None:
-    world.misbehave("model-a", behaviour())
-    world.reranker()
+@pytest.mark.timeout(RESYNCS * SHORTEST_RESYNC_SECONDS + 120)
+def test_a_hundred_resyncs_of_what_stays_broken_write_nothing(restless: World) -> None:
+    restless.engine("ranks-wrong").mode = "wrong-order"
+    for name, (behaviour, reason) in UNCHANGING.items():
+        restless.misbehave(name, behaviour())
+        restless.reranker(name, name)
+    for name, (_, reason) in UNCHANGING.items():
+        restless.wait_for_reason(reason.value, name)
+    versions, begun = versions_of(restless), resyncs(restless)
 
-    ready = world.wait_for_reason(reason.value)
-    assert seen in ready["message"]
-    assert MEANINGS[reason].remedy in ready["message"]
-    assert reason.value in world.kubectl("describe", "rrs", "bge").split("Events:")[1]
-
-    world.misbehave("model-a", None)
-    world.wait_for_reason("Ready")
-
-
-def test_a_pod_that_admission_refuses_is_named(world: World) -> None:
-    world.control_plane.kubectl("label", "namespace", world.namespace, "pod-security.kubernetes.io/enforce=restricted")
-    world.reranker(podTemplate={"spec": {"hostNetwork": True}})
-
-    ready = world.wait_for_reason("PodSecurityForbidden")
-    assert "hostNetwork" in ready["message"]
-
-    world.reranker(podTemplate=None)
-    world.wait_for_reason("Ready")
+    deadline = time.monotonic() + RESYNCS * SHORTEST_RESYNC_SECONDS + 60
+    while resyncs(restless) < begun + RESYNCS:
+        assert versions == versions_of(restless)
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert versions == versions_of(restless)
 
 
-def test_a_quota_that_is_used_up_is_named(world: World) -> None:
-    world.kubectl("create", "quota", "none", "--hard=pods=0")
-    world.reranker()
-
-    assert "exceeded quota" in world.wait_for_reason("QuotaExceeded")["message"]
-
-
-def test_a_pod_template_that_kubernetes_refuses_is_told_in_its_own_words(world: World) -> None:
-    world.reranker(podTemplate={"spec": {"volumes": [{"name": "x", "emptyDir": {"sizeLimit": "lots"}}]}})
-
-    assert "quantities" in world.wait_for_reason("InvalidSpec")["message"]
-
-    world.reranker(podTemplate=None)
-    world.wait_for_reason("Ready")
+def versions_of(world: World) -> dict[str, tuple[str, str]]:
+    """By name, the reason and the version of every reranker: each write changes the version."""
+    return {
+        o["metadata"]["name"]: (
+            next(c["reason"] for c in o["status"]["conditions"] if c["type"] == "Ready"),
+            o["metadata"]["resourceVersion"],
+        )
+        for o in world.objects("rerankservices")
+    }
 
 
-def test_a_model_that_does_not_answer_within_its_startup_time_is_named_and_left_alone(world: World) -> None:
-    world.misbehave("model-a", pod_status.never_ready())
-    world.reranker(rollout={"startupTimeoutSeconds": 30})
+def resyncs(world: World) -> int:
+    """How often the operator has listed all rerankers, from the API server's audit log."""
+    return sum(
+        entry["verb"] == "list" and entry.get("objectRef", {}).get("resource") == "rerankservices"
+        for entry in map(json.loads, world.control_plane.audit_log.read_text(encoding="utf-8").splitlines())
+        if entry.get("objectRef", {}).get("namespace") == world.namespace
+        and "rerank-operator" in entry.get("userAgent", "")
+    )
 
-    world.wait_for_reason("EngineStarting")
-    ready = world.wait_for_reason("StartupTimeout", seconds=60)
-    assert "No answer within 30 s" in ready["message"]
-    probe = world.objects("pods")[0]["spec"]["containers"][0]["startupProbe"]
-    assert 30 == probe["periodSeconds"] * probe["failureThreshold"]
+
+def unused_name(world: World) -> str:
+    """A name for a reranker, and for its model, that no other test has in this world."""
+    return f"bge-{len(world.objects('rerankservices'))}"

@@ -14,7 +14,12 @@ WRONG = {
     "duplicate-index": Reason.INCOMPLETE_SCORES,
     "nan-score": Reason.NON_FINITE_SCORES,
     "wrong-order": Reason.RANKING_WRONG,
-    "no-rerank-route": Reason.RERANK_ROUTE_MISSING,
+    "no-rerank-route": Reason.NOT_A_RERANKER,
+    "not-vllm": Reason.RERANK_ROUTE_MISSING,
+    "half-scores": Reason.TEMPLATE_MISSING,
+    "constant-when-truncated": Reason.SCORES_CONSTANT,
+    "overlong-rejected": Reason.OVERLONG_DOCUMENT_REJECTED,
+    "hang": Reason.ENGINE_UNRESPONSIVE,
     "unauthorized": Reason.UNAUTHORIZED,
     "engine-dead": Reason.ENGINE_ERROR,
     "connection-refused": Reason.ENDPOINT_UNREACHABLE,
@@ -24,7 +29,7 @@ WRONG = {
 def test_each_wrong_answer_is_named_and_nothing_is_published_until_it_is_right(world: World) -> None:
     for number, mode in enumerate(WRONG):
         world.engine(f"model-{number}").mode = mode
-        world.reranker(name=f"bge-{number}", model=f"model-{number}")
+        world.reranker(name=f"bge-{number}", model=f"model-{number}", verification={"timeoutSeconds": 2})
 
     for number, (mode, reason) in enumerate(WRONG.items()):
         ready = world.wait_for_reason(reason.value, name=f"bge-{number}")

@@ -37,10 +37,13 @@ class Condition:
     status: Status
     reason: Reason
     detail: str = ""
+    says_remedy: bool = True
 
     @property
     def message(self) -> str:
         """What was seen, then the remedy; never longer than a condition may be."""
+        if not self.says_remedy:
+            return self.detail
         meaning = MEANINGS[self.reason]
         seen = (self.detail or meaning.when).strip()
         if seen and seen[-1] not in ".!?":

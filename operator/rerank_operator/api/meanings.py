@@ -152,7 +152,9 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     Reason.QUOTA_EXCEEDED: Meaning(
         "A ResourceQuota of the namespace is used up.", "Raise the quota, or lower spec.replicas or spec.resources."
     ),
-    Reason.POD_REJECTED: Meaning("The API server refuses the pod.", "Correct what the message names."),
+    Reason.POD_REJECTED: Meaning(
+        "The API server refuses the pod, or its node cannot create it.", "Correct what the message names."
+    ),
     Reason.RERANK_VERIFIED: Meaning("The model pods answered Milvus's own request correctly."),
     Reason.VERIFYING: Meaning("The pods are ready and are being asked Milvus's own request."),
     Reason.VERIFICATION_DISABLED: Meaning(

@@ -28,11 +28,14 @@ ANNOTATION_BATCH: Final = f"{GROUP}/measured-batch-size"
 ANNOTATION_TAKES_OVER: Final = f"{GROUP}/takes-over"
 ANNOTATION_ROOM_SINCE: Final = f"{GROUP}/room-since"
 ANNOTATION_FAILED: Final = f"{GROUP}/failed"
+# On a Deployment: how many pods that went wrong were restarted one after another, and when the last one was.
+ANNOTATION_RESTARTS: Final = f"{GROUP}/restarts"
 
 ROLE_FILES: Final = "engine-files"
 ROLE_PUBLICATION: Final = "publication"
 
 ENGINE_PORT: Final = 8000
+ENGINE_CONTAINER: Final = "vllm"
 # The longest reranker name for which every child name and label value stays within 63 characters.
 MAX_NAME_LENGTH: Final = 50
 

@@ -8,6 +8,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
+from rerank_operator.api.v1alpha1 import Language
+
 
 class Entry(BaseModel):
     """What is known about one model."""
@@ -15,6 +17,7 @@ class Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
     id: str
     max_length: Annotated[int, Field(ge=1)] | None = None
+    languages: tuple[Language, ...] = ()
     source: str = ""
 
 

@@ -3,7 +3,8 @@
 ClientError
 ├── ApiUnavailable   the API server did not answer, or asked to wait: try again later
 ├── ApiRejected      the API server refuses the request (rights, for instance): somebody must change something
-│   └── ObjectInvalid   the object itself cannot be accepted: the spec must change
+│   ├── ObjectInvalid   the object itself cannot be accepted: the spec must change
+│   └── NamespaceTerminating   the namespace is being deleted: nothing can be created in it any more
 ├── AlreadyExists    our own object of a deleted reranker still has the name: try again later
 ├── NameConflict     somebody else's object has the name: a person must decide
 └── NotFound         the object is gone
@@ -24,6 +25,10 @@ class ApiRejected(ClientError):  # noqa: N818
 
 class ObjectInvalid(ApiRejected):
     """The API server finds the object invalid. The text is the API server's."""
+
+
+class NamespaceTerminating(ApiRejected):
+    """The namespace is being deleted. The text is the API server's."""
 
 
 class AlreadyExists(ClientError):  # noqa: N818

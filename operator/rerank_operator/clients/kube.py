@@ -6,23 +6,26 @@ do not know, and cost 60 MiB of memory.
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
-from kubernetes.aio import client, config
+from kubernetes.aio import client
 
 from rerank_operator.api import names
+from rerank_operator.clients.connection import DEFAULT_NAMESPACE, configure, unavailable
 from rerank_operator.clients.errors import (
     AlreadyExists,
     ApiRejected,
     ApiUnavailable,
     ClientError,
     NameConflict,
+    NamespaceTerminating,
     NotFound,
     ObjectInvalid,
 )
+from rerank_operator.clients.watching import WATCH_LIMITS, follow, read_events
 from rerank_operator.resources.drift import overlay
 
 REQUEST_TIMEOUT_SECONDS: Final = 30
@@ -31,9 +34,13 @@ PAGE_SIZE: Final = 100
 # vLLM's root cause is within its last 300 lines; one line can hold the names of all its architectures.
 LOG_LINES: Final = 300
 LOG_BYTES: Final = 256 << 10
+# The kubelet of a lost node does not answer, and a worker must not wait for it.
+LOG_SECONDS: Final = 5.0
 # Each TLS connection keeps a quarter of a megabyte.
 CONNECTIONS: Final = 8
 _RETRY_LATER: Final = {408, 429, 500, 502, 503, 504}
+
+Query = dict[str, str] | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,21 +94,23 @@ KINDS: Final = {
 class KubeClient:
     """Requests to one API server. Raises the errors of `clients.errors`."""
 
-    def __init__(self, api: client.ApiClient) -> None:
+    def __init__(self, api: client.ApiClient, namespace: str = DEFAULT_NAMESPACE) -> None:
         self._api = api
+        self.namespace = namespace
 
     @classmethod
-    async def connect(cls) -> Self:
-        """Use the service account of the pod, else the current context of the kubeconfig."""
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> Self:
+        """Use the service account of the pod, else the kubeconfig; `namespace` is then the one that goes with it.
+
+        Raises ApiUnavailable when neither leads to an API server.
+        """
         configuration = client.Configuration()
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-        except config.ConfigException:
-            await config.load_kube_config(client_configuration=configuration)
+        namespace = await configure(configuration, kubeconfig, context)
         configuration.connection_pool_maxsize = CONNECTIONS
         # aiohttp would look for proxies in another thread, for each request; a kubeconfig can name one.
         configuration.client_session_kwargs = {"trust_env": False}
-        return cls(client.ApiClient(configuration))
+        with unavailable("no cluster: a certificate of the kubeconfig cannot be used"):
+            return cls(client.ApiClient(configuration), namespace)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -127,6 +136,17 @@ class KubeClient:
             return await self._request("GET", kind.path(namespace, name))
         except NotFound:
             return None
+
+    def watch(self, kind: Kind, namespace: str, name: str) -> AsyncGenerator[dict[str, Any], None]:
+        """One object as it is now, and again after each change; ends when it is deleted, or was not there.
+
+        Needs the rights to get and to watch. Raises ApiUnavailable only when the first request is not answered.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "fieldSelector": f"metadata.name={name}"}
+        return follow(
+            lambda: self.get(kind, namespace, name),
+            lambda version: self._changes(kind.path(namespace), {**query, "resourceVersion": version}),
+        )
 
     async def create(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Create an owned object, or return it when its owner already has it.
@@ -168,7 +188,7 @@ class KubeClient:
         if previous:
             query["previous"] = "true"
         try:
-            payload = await self._send("GET", PODS.path(namespace, pod, "log"), query)
+            payload = await self._send("GET", PODS.path(namespace, pod, "log"), query, seconds=LOG_SECONDS)
         except (NotFound, ObjectInvalid):  # the container has not begun, or its former run is no longer known
             return ""
         return payload.decode(errors="replace")
@@ -214,36 +234,47 @@ class KubeClient:
             return False
         return True
 
-    async def _request(
-        self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None
-    ) -> dict[str, Any]:
+    async def _request(self, method: str, path: str, query: Query = None, body: Any = None) -> dict[str, Any]:
         parsed: dict[str, Any] = json.loads(await self._send(method, path, query, body))
         return parsed
 
-    async def _send(self, method: str, path: str, query: dict[str, str] | None = None, body: Any = None) -> bytes:
-        what = f"failed to {method} {path}"
+    async def _changes(self, path: str, query: Query) -> AsyncGenerator[dict[str, Any], None]:
+        with unavailable(f"failed to watch {path}"):
+            response = await self._open("GET", path, query, None, WATCH_LIMITS)
+            async with response:
+                async for event in read_events(response.content.iter_any()):
+                    yield event
+
+    async def _send(
+        self, method: str, path: str, query: Query = None, body: Any = None, *, seconds: float = REQUEST_TIMEOUT_SECONDS
+    ) -> bytes:
+        with unavailable(f"failed to {method} {path}"):
+            response = await self._open(method, path, query, body, aiohttp.ClientTimeout(total=seconds))
+            return await response.read()
+
+    async def _open(
+        self, method: str, path: str, query: Query, body: Any, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """The answer to a request that succeeded, not yet read."""
         url = self._api.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         headers = {"Accept": "application/json, */*", "User-Agent": names.FIELD_MANAGER}
         if body is not None:
             headers["Content-Type"] = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
-        try:
-            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-            response = await self._api.rest_client.request(
-                method, url, headers=headers, body=body, _request_timeout=REQUEST_TIMEOUT_SECONDS
-            )
-            payload = await response.read()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            raise ApiUnavailable(f"{what}: {error or type(error).__name__}") from error
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        answer = await self._api.rest_client.request(method, url, headers=headers, body=body, _request_timeout=limits)
+        response: aiohttp.ClientResponse = answer.response
         if response.status < 300:  # noqa: PLR2004 - HTTP success
-            return bytes(payload)
-        raise error_of(what, response.status, payload)
+            return response
+        raise error_of(f"failed to {method} {path}", response.status, await response.read())
 
 
 def error_of(what: str, status: int, payload: bytes) -> ClientError:
     """What an answer other than success means: `what` was tried, `payload` is the API server's Status."""
+    causes: list[Any] = []
     try:
         document = json.loads(payload)
         message = document.get("message") or document.get("reason") or ""
+        causes = (document.get("details") or {}).get("causes") or []
     except (ValueError, AttributeError):
         message = payload[:200].decode(errors="replace")
     text = f"{what}: {status} {message}"
@@ -253,4 +284,6 @@ def error_of(what: str, status: int, payload: bytes) -> ClientError:
         return AlreadyExists(text)
     if status in _RETRY_LATER or status == 401:  # noqa: PLR2004 - a rotated token is read again on the next try
         return ApiUnavailable(text)
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        return NamespaceTerminating(message)
     return ObjectInvalid(message) if status in (400, 422) else ApiRejected(text)

@@ -28,25 +28,43 @@ class VllmClient:
     @classmethod
     def connect(cls) -> Self:
         """A client without proxies and redirects: pods are called directly, and Milvus does not follow a 302."""
-        timeout = httpx.Timeout(TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
         # Connections to pods are not kept: a kept one holds a draining pod back.
         limits = httpx.Limits(max_keepalive_connections=0)
-        return cls(httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, follow_redirects=False))
+        return cls(httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False))
 
     async def close(self) -> None:
         """Close the client."""
         await self._http.aclose()
 
-    async def post(self, base_url: str, route: str, body: dict[str, Any], key: str | None = None) -> tuple[int, bytes]:
+    async def post(
+        self,
+        base_url: str,
+        route: str,
+        body: dict[str, Any],
+        key: str | None = None,
+        *,
+        timeout: float = TIMEOUT_SECONDS,  # noqa: ASYNC109 - httpx keeps the time, and tells which phase took it
+    ) -> tuple[int, bytes]:
         """Status and body of `POST base_url/route`, with a bearer key where one is given.
 
-        Raises NoAnswerInTime after 30 seconds, EndpointUnreachable when there is no answer for another reason.
+        Raises NoAnswerInTime after `timeout` seconds, EndpointUnreachable when there is no answer for another reason.
         """
+        return await self._send("POST", base_url, route, body, key, timeout)
+
+    async def get(self, base_url: str, route: str, key: str | None = None) -> tuple[int, bytes]:
+        """Status and body of `GET base_url/route`; raises the same."""
+        return await self._send("GET", base_url, route, None, key, TIMEOUT_SECONDS)
+
+    async def _send(
+        self, method: str, base_url: str, route: str, body: Any, key: str | None, seconds: float
+    ) -> tuple[int, bytes]:
         headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
+        limit = httpx.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT_SECONDS))
+        what = f"{method} {base_url}{route}"
         try:
-            response = await self._http.post(base_url + route, json=body, headers=headers)
+            response = await self._http.request(method, base_url + route, json=body, headers=headers, timeout=limit)
         except httpx.ReadTimeout as error:
-            raise NoAnswerInTime(f"POST {base_url}{route}: no answer within {TIMEOUT_SECONDS:g} s") from error
+            raise NoAnswerInTime(f"{what}: no answer within {seconds:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise EndpointUnreachable(f"POST {base_url}{route}: {error or type(error).__name__}") from error
+            raise EndpointUnreachable(f"{what}: {error or type(error).__name__}") from error
         return response.status_code, response.content

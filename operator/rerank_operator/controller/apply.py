@@ -1,8 +1,8 @@
 """Write what the plan says about children. New objects are created, never overwritten; known ones are updated."""
 
 from rerank_operator.clients.kube import KINDS, KubeClient
+from rerank_operator.controller.decisions import Plan
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Plan
 
 
 async def apply(plan: Plan, kube: KubeClient, mirror: Mirror) -> None:

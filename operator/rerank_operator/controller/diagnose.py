@@ -1,90 +1,158 @@
 """Name the fault of model pods that are not ready. Pure.
 
-What kubelet, the scheduler and vLLM say is matched against what they were seen to say; anything else keeps their
-own words under a general reason.
+What kubelet, the scheduler, the API server and vLLM say is read by `diagnosis`; here it is decided who is listened to.
+The newest fact wins, and the same fault always reads the same: a pod that crashes or cannot be pulled alternates
+between two states, and a status must not.
 """
 
 import math
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 from rerank_operator.api.reasons import Reason
-from rerank_operator.controller.values import Fault, Object, Pod, seconds_of
+from rerank_operator.controller.values import Fault, Object, Pod, Said, seconds_of
+from rerank_operator.diagnosis import kubelet_words
+from rerank_operator.diagnosis.admission_words import read_rejection
+from rerank_operator.diagnosis.engine_words import read_last_words, telling_line
+from rerank_operator.diagnosis.scheduler_words import read_unschedulable
 
-_MAX_WORDS: Final = 400
 # From the startup probe's last failure to the end of the container: one period, the grace period, some room.
 KILL_SECONDS: Final = 120.0
-_PULL_REASONS: Final = {
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "InvalidImageName",
-    "ErrImageNeverPull",
-    "RegistryUnavailable",
-}
-
-# Last words of vLLM (facts of a real 0.32.0), in the order in which they are tried.
-_LAST_WORDS: Final = (
-    (r"No module named 'rerank_guard'|module 'rerank_guard' has no", Reason.GUARD_FAILED),
-    (r"rerank_guard: RERANK_GUARD_\w+=|unrecognized arguments: --middleware", Reason.GUARD_FAILED),
-    (r"Repo id must be in the form|ensure the presence of a 'config.json'", Reason.MODEL_NOT_FOUND),
-    (r"is not a valid (model|git) identifier|LocalEntryNotFoundError", Reason.MODEL_NOT_FOUND),
-    (r"vllm serve: error:|error: argument|unrecognized arguments", Reason.BAD_ENGINE_ARGUMENT),
-    (r"is greater than the derived max_model_len", Reason.BAD_ENGINE_ARGUMENT),
-)
-# What differs between two runs that fail alike: log prefixes with process ids, times, addresses.
-_VOLATILE: Final = re.compile(
-    r"\(\w+ pid=\d+\) |\b(?:INFO|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] |0x[0-9a-f]+", re.MULTILINE
-)
+# A pod that is given to a node starts its containers within this time, unless something is wrong or is pulled.
+STUCK_SECONDS: Final = 15.0
+_KILLED: Final = 137
+# Words that leave open why: a log may tell.
+_UNTOLD: Final = {Reason.CRASH_LOOPING}
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def diagnose(
-    pods: Iterable[Pod], deployment: Object | None, startup_seconds: float = math.inf, at: float = 0.0
+    pods: Iterable[Pod],
+    deployment: Object | None,
+    startup_seconds: float = math.inf,
+    at: float = 0.0,
+    events: Mapping[str, Sequence[Said]] = _NOTHING,
+    logs: Mapping[str, str] = _NOTHING,
 ) -> Fault | None:
-    """The most telling fault of these pods at the time `at` (epoch seconds), or None while they simply start."""
+    """The most telling fault of these pods at the time `at` (epoch seconds), or None while they simply start.
+
+    `events` and `logs` are by pod uid: Events oldest first, and the log of the run that ended last.
+    """
     for pod in pods:
-        if not pod.ready and (fault := diagnose_pod(pod, startup_seconds, at)):
+        if pod.ready:
+            continue
+        if fault := diagnose_pod(pod, startup_seconds, at, events.get(pod.uid, ()), logs.get(pod.uid, "")):
             return fault
     return rejection(deployment) if deployment else None
 
 
-def diagnose_pod(pod: Pod, startup_seconds: float, at: float) -> Fault | None:
+def diagnose_pod(
+    pod: Pod, startup_seconds: float, at: float, events: Sequence[Said] = (), log: str = ""
+) -> Fault | None:
     """The fault of a pod that is not ready."""
+    if pod.status.get("reason") == "Evicted":
+        return kubelet_words.read_eviction(pod.status.get("message", ""))
+    if _is_lost(pod):
+        return Reason.NODE_LOST, f"The node of pod {pod.name} does not answer any more"
     if pod.unschedulable:
-        return _unschedulable(pod.unschedulable.get("message", ""))
-    for container in (
-        *pod.status.get("initContainerStatuses", []),
-        *pod.status.get("containerStatuses", []),
-    ):
-        if fault := _container_fault(container, startup_seconds, at):
-            return fault
-    runs = any("running" in c.get("state", {}) for c in pod.status.get("containerStatuses", []))
-    if not runs and at - pod.created >= startup_seconds:
+        return read_unschedulable(pod.unschedulable.get("message", ""))
+    found = (_container_fault(container, startup_seconds, at, log) for container in _containers(pod))
+    return next(filter(None, found), None) or _silent(pod, startup_seconds, at, events)
+
+
+def _silent(pod: Pod, startup_seconds: float, at: float, events: Sequence[Said]) -> Fault | None:
+    """The fault of a pod whose containers say nothing."""
+    if pod.running_since is not None:
+        seen = f"The engine of pod {pod.name} runs, and its readiness probe fails"
+        return (Reason.ENGINE_UNRESPONSIVE, seen) if pod.has_started else None
+    if fault := _stuck(events):
+        return fault
+    if at - pod.created >= startup_seconds:
         return Reason.STARTUP_TIMEOUT, f"No container of pod {pod.name} runs {startup_seconds:g} s after it was created"
     return None
 
 
-def _unschedulable(message: str) -> Fault:
-    if "persistentvolumeclaim" in message.lower():
-        return Reason.VOLUME_UNBOUND, f"The scheduler says: {message}"
-    if re.search(r"Insufficient [\w.-]+/\w*gpu", message):
-        return Reason.ACCELERATOR_MISSING, f"The scheduler says: {message}"
-    return Reason.UNSCHEDULABLE, f"The scheduler says: {message}"
+def rejection(deployment: Object) -> Fault | None:
+    """Why the API server refuses the pods of a Deployment."""
+    for condition in deployment.get("status", {}).get("conditions", []):
+        if (condition["type"], condition["status"]) == ("ReplicaFailure", "True"):
+            return read_rejection(condition.get("message", ""))
+    return None
 
 
-def _container_fault(container: dict[str, Any], startup_seconds: float, at: float) -> Fault | None:
+def needs_log(pod: Pod) -> bool:
+    """Whether the engine ended and what the kubelet kept of its words does not tell why."""
+    ended = [terminated for container in _containers(pod) if (terminated := _ended(container))]
+    return any(_fault_of_end(terminated, "")[0] in _UNTOLD for terminated in ended)
+
+
+def needs_events(pod: Pod, at: float) -> bool:
+    """Whether only Events tell what keeps the pod: from a node, from its volumes, or from answering."""
+    if pod.ready:
+        return False
+    return bool(pod.unschedulable) or (pod.running_since is None and at >= pod.created + STUCK_SECONDS)
+
+
+def _is_lost(pod: Pod) -> bool:
+    """Whether the node controller, not the kubelet, says that the pod is not ready: its containers were fine."""
+    conditions = {c["type"]: c for c in pod.status.get("conditions", [])}
+    ready, containers = conditions.get("Ready", {}), conditions.get("ContainersReady", {})
+    by_gate = ready.get("reason") == "ReadinessGatesNotReady"
+    return pod.status.get("reason") == "NodeLost" or (
+        containers.get("status") == "True" and ready.get("status") != "True" and not by_gate
+    )
+
+
+def _containers(pod: Pod) -> tuple[dict[str, Any], ...]:
+    return (*pod.status.get("initContainerStatuses", []), *pod.status.get("containerStatuses", []))
+
+
+def _container_fault(container: dict[str, Any], startup_seconds: float, at: float, log: str) -> Fault | None:
     waiting = container.get("state", {}).get("waiting", {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    if reason in _PULL_REASONS:
-        cause = message.rsplit("ErrImagePull: ", 1)[-1]
-        return Reason.IMAGE_PULL_FAILED, f"The kubelet says: {_clip(cause or reason)}"
+    if reason in kubelet_words.PULL_REASONS:
+        return kubelet_words.read_pull(reason, message)
     if reason == "CreateContainerConfigError":
-        missing_key = "couldn't find key" in message
-        return Reason.SECRET_KEY_MISSING if missing_key else Reason.SECRET_MISSING, f"The kubelet says: {message}"
+        return kubelet_words.read_config_error(message)
+    if reason in kubelet_words.CREATE_REASONS:
+        return kubelet_words.read_create_error(message)
     if fault := _startup_timeout(container, startup_seconds, at):
         return fault
-    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated")
-    return _ended(ended) if ended else None
+    terminated = _ended(container)
+    return _fault_of_end(terminated, log) if terminated else None
+
+
+def _ended(container: dict[str, Any]) -> dict[str, Any] | None:
+    """How the container ended last; None where that is history, because it started again and answered."""
+    if container.get("started"):
+        return None
+    state: dict[str, Any] = container.get("state", {})
+    ended: dict[str, Any] | None = state.get("terminated") or container.get("lastState", {}).get("terminated")
+    return ended
+
+
+def _fault_of_end(terminated: dict[str, Any], log: str) -> Fault:
+    code, cause, words = terminated.get("exitCode"), terminated.get("reason", "Error"), terminated.get("message", "")
+    if cause == "StartError":
+        return kubelet_words.read_create_error(words)
+    seen = f"The engine ended ({cause}, exit code {code})"
+    if cause == "OOMKilled":
+        return Reason.OUT_OF_MEMORY, f"{seen}: it used more memory than its limit"
+    for text in (log, words):
+        read = read_last_words(text) if text else None
+        if read and read[0] not in _UNTOLD:
+            return read[0], f"{seen}: {read[1]}"
+    if code == _KILLED:
+        return Reason.OUT_OF_MEMORY, f"{seen}: it was killed, probably for its memory"
+    return Reason.CRASH_LOOPING, f"{seen}: {telling_line(log or words)}"
+
+
+def _stuck(events: Sequence[Said]) -> Fault | None:
+    """What keeps the containers of a pod from being created; the newest Event counts."""
+    if not events or events[-1].reason not in kubelet_words.STUCK_EVENTS:
+        return None
+    return kubelet_words.read_event(events[-1].reason, events[-1].message)
 
 
 def _startup_timeout(container: dict[str, Any], startup_seconds: float, at: float) -> Fault | None:
@@ -99,37 +167,3 @@ def _startup_timeout(container: dict[str, Any], startup_seconds: float, at: floa
         ran = seconds_of(ended["finishedAt"]) - seconds_of(ended["startedAt"])
         late = late or startup_seconds <= ran <= startup_seconds + KILL_SECONDS
     return (Reason.STARTUP_TIMEOUT, f"No answer within {startup_seconds:g} s of its start") if late else None
-
-
-def _ended(terminated: dict[str, Any]) -> Fault:
-    words = _VOLATILE.sub("", terminated.get("message", ""))
-    cause = terminated.get("reason", "Error")
-    seen = f"The engine ended ({cause}, exit code {terminated.get('exitCode')}): {_telling_line(words)}"
-    for pattern, reason in _LAST_WORDS:
-        if re.search(pattern, words):
-            return reason, seen
-    return Reason.CRASH_LOOPING, seen
-
-
-def _telling_line(words: str) -> str:
-    """The last line that names an error, else the last line at all."""
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
-    errors = [line for line in lines if re.search(r"\w*(Error|Exception)\b|error:", line)]
-    return _clip((errors or lines or ["it said nothing"])[-1])
-
-
-def rejection(deployment: Object) -> Fault | None:
-    """Why the API server refuses the pods of a Deployment."""
-    for condition in deployment.get("status", {}).get("conditions", []):
-        if condition["type"] != "ReplicaFailure" or condition["status"] != "True":
-            continue
-        message = condition.get("message", "")
-        seen = f"The API server says: {_clip(message)}"
-        if "violates PodSecurity" in message:
-            return Reason.POD_SECURITY_FORBIDDEN, seen
-        return (Reason.QUOTA_EXCEEDED if "exceeded quota" in message else Reason.POD_REJECTED), seen
-    return None
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= _MAX_WORDS else text[:_MAX_WORDS] + "…"

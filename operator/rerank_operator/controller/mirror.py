@@ -31,6 +31,7 @@ _POD_METADATA = (
     "deletionTimestamp",
 )
 _POD_STATUS = ("phase", "podIP", "reason", "message")
+_CONDITIONS = ("Ready", "ContainersReady", "PodScheduled")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _CONTAINER = ("name", "ready", "started", "restartCount", "state", "lastState")
 _WITHOUT_STATUS = {"PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject"}
@@ -141,7 +142,7 @@ def _relevant_deployment_status(status: Object) -> Object:
 
 def _relevant_pod(pod: Object) -> Object:
     status = pod.get("status", {})
-    conditions = [c for c in status.get("conditions", []) if c["type"] in ("Ready", "PodScheduled")]
+    conditions = [c for c in status.get("conditions", []) if c["type"] in _CONDITIONS]
     kept: dict[str, Any] = _pick(status, _POD_STATUS)
     kept["conditions"] = [_pick(c, _CONDITION) for c in conditions]
     for field in ("initContainerStatuses", "containerStatuses"):

@@ -3,30 +3,45 @@
 import dataclasses
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
-from rerank_operator.clients.errors import ApiRejected
+from rerank_operator.clients.errors import ApiRejected, ClientError
 from rerank_operator.clients.kube import CONFIG_MAPS, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
+from rerank_operator.controller.diagnose import needs_events, needs_log
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.values import Fault, Key, Object, Observed, Pod, Record, Said, seconds_of
 from rerank_operator.engine.keys import keys_of
 
+# Before that a log says nothing worth telling.
+LOADING_SECONDS: Final = 10.0
 _AUTOSCALERS: Final = {"HorizontalPodAutoscaler", "ScaledObject"}
 
 
-async def observe(key: Key, mirror: Mirror, records: Mapping[str, Record], kube: KubeClient) -> Observed | None:
+class Answers(Protocol):
+    """What pods answered: the Verifier, as far as it is looked at."""
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """By uid, what each pod that is ready answered last."""
+
+    @property
+    def early(self) -> Mapping[str, Record]:
+        """The same of pods that are not ready."""
+
+
+async def observe(key: Key, mirror: Mirror, answers: Answers, kube: KubeClient) -> Observed | None:
     """What is known of a reranker; None when it is gone or going, and there is nothing left to do.
 
     The API server is asked only where the mirror cannot know: for foreign objects with our names before anything is
     created, for the files of a revision when their ConfigMap is missing, and for what explains pods that do not
     start (`_ask`).
     """
-    observed = look(key, mirror, records)
+    observed = look(key, mirror, answers)
     if observed is None or observed.reranker is None:
         return observed
     if not observed.revisions:
@@ -51,18 +66,19 @@ async def _complete_revisions(observed: Observed, kube: KubeClient) -> Observed:
 
 
 async def _ask(observed: Observed, kube: KubeClient) -> Observed:
-    """Read what only some rerankers need: Events of pods that fit nowhere, the Secret with the keys, KEDA."""
+    """Read what only some rerankers need: what explains pods that do not answer, the Secret with the keys, KEDA."""
     spec = observed.wanted.spec
-    found: dict[str, Any] = {}
-    waiting = [pod for pod in observed.pods_of(observed.desired) if pod.unschedulable]
-    if waiting and observed.candidate:
-        found["events"] = await _events(observed, waiting, kube)
+    pods = [pod for pod in observed.pods_of(observed.desired) if not pod.ready]
+    found: dict[str, Any] = {
+        "events": await _events(observed, [pod for pod in pods if needs_events(pod, observed.at)], kube),
+        "logs": await _logs(observed, pods, kube),
+    }
     if spec.access.bearer_secret_ref and not observed.ready_pods(observed.desired) and not spec.suspend:
         namespace = observed.resource["metadata"]["namespace"]
         found["secret_fault"] = await _secret_fault(namespace, spec.access.bearer_secret_ref.name, kube)
     if spec.autoscaling and spec.autoscaling.waiting_requests:
         found["keda_installed"] = await kube.has_keda()
-    return dataclasses.replace(observed, **found) if found else observed
+    return dataclasses.replace(observed, **found)
 
 
 async def _events(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> dict[str, tuple[Said, ...]]:
@@ -76,6 +92,23 @@ async def _events(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> 
             continue
         said = (Said(_event_time(e), e.get("reason") or "", e.get("message") or "") for e in events)
         found[pod.uid] = tuple(sorted(said))
+    return found
+
+
+async def _logs(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> dict[str, str]:
+    """The end of the engine's log: why it ended, where the kubelet's message does not tell, else how far it is."""
+    namespace = observed.resource["metadata"]["namespace"]
+    found: dict[str, str] = {}
+    for pod in pods:
+        runs = pod.running_since is not None
+        loads = pod.running_since is not None and not pod.restarts and not pod.has_started
+        late = observed.at >= (pod.running_since or 0.0) + LOADING_SECONDS
+        if not (needs_log(pod) or (loads and late)):
+            continue
+        try:
+            found[pod.uid] = await kube.log(namespace, pod.name, names.ENGINE_CONTAINER, previous=runs and not loads)
+        except ClientError:
+            continue  # without the right, or with the node away, the kubelet's message has to do
     return found
 
 
@@ -98,7 +131,7 @@ async def _secret_fault(namespace: str, name: str, kube: KubeClient) -> Fault | 
     return None
 
 
-def look(key: Key, mirror: Mirror, records: Mapping[str, Record]) -> Observed | None:
+def look(key: Key, mirror: Mirror, answers: Answers) -> Observed | None:
     """The same without asking the API server."""
     objects = mirror.of(key)
     resource = next((o for o in objects if o["kind"] == names.KIND), None)
@@ -120,7 +153,8 @@ def look(key: Key, mirror: Mirror, records: Mapping[str, Record]) -> Observed | 
         budget=next((o for o in owned if o["kind"] == "PodDisruptionBudget"), None),
         autoscalers=tuple(o for o in owned if o["kind"] in _AUTOSCALERS),
         pods=tuple(sorted((Pod.of(o) for o in owned if o["kind"] == "Pod"), key=lambda pod: pod.name)),
-        records=records,
+        records=answers.records,
+        early=answers.early,
     )
 
 

@@ -8,15 +8,16 @@ that never gets there changes nothing else.
 from typing import Any, Final
 
 from rerank_operator.api import names
+from rerank_operator.controller.decisions import Plan
 from rerank_operator.controller.rollout import Rollout, plan_rollout
 from rerank_operator.controller.scaling import plan_scaling
-from rerank_operator.controller.values import Key, Object, Observed, Plan, Target
-from rerank_operator.engine.command import MAX_DOCUMENTS
+from rerank_operator.controller.values import Object, Observed
+from rerank_operator.controller.verification import Verification, plan_verification
 from rerank_operator.milvus.config_map import config_hash
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.drift import is_drifted
 from rerank_operator.resources.publication import build_publication
-from rerank_operator.resources.revision import EngineImages, Facts, build_revision, facts_of
+from rerank_operator.resources.revision import EngineImages, build_revision, facts_of
 from rerank_operator.resources.service import build_service
 
 # No event tells when a Secret was created or corrected.
@@ -36,10 +37,10 @@ def make_plan(observed: Observed, images: EngineImages) -> Plan:
         revisions[observed.desired] = stored
         created.append(stored)
     rollout = plan_rollout(observed, revisions)
-    workloads = _plan_workloads(observed, revisions, rollout)
-    verify, ask_again_at = _plan_verification(observed, revisions)
+    verification = plan_verification(observed, revisions)
+    workloads = _plan_workloads(observed, revisions, rollout, verification)
     scaling = plan_scaling(observed)
-    times = (ask_again_at, rollout.look_again_at)
+    times = (verification.look_again_at, rollout.look_again_at)
     secret = SECRET_SECONDS if observed.secret_fault else None
     pauses = [
         secret,
@@ -49,14 +50,17 @@ def make_plan(observed: Observed, images: EngineImages) -> Plan:
     return Plan(
         create=(*created, *workloads.create, *scaling.create),
         update=(*workloads.update, *scaling.update),
-        verify=verify,
+        verify=verification.targets,
         publish=_plan_publication(observed, revisions),
         delete=(*_plan_deletions(observed), *scaling.delete),
+        restart=verification.restart,
         requeue_after=min((pause for pause in pauses if pause is not None), default=None),
     )
 
 
-def _plan_workloads(observed: Observed, revisions: dict[str, Object], rollout: Rollout) -> Plan:
+def _plan_workloads(
+    observed: Observed, revisions: dict[str, Object], rollout: Rollout, verification: Verification
+) -> Plan:
     """Files and Deployments of the desired and of the active revision; the candidate's first.
 
     Its Deployment tells what becomes of the active one. Were it written second, a restart in between would see an
@@ -68,7 +72,7 @@ def _plan_workloads(observed: Observed, revisions: dict[str, Object], rollout: R
         stored = revisions[revision]
         if revision not in observed.files:
             create.append(build_files_config_map(stored))
-        annotations = rollout.annotations if revision == observed.desired else {}
+        annotations = {**rollout.annotations, **verification.annotations} if revision == observed.desired else {}
         deployment = build_deployment(stored, replicas, annotations)
         live = observed.deployments.get(revision)
         if live is None:
@@ -76,42 +80,6 @@ def _plan_workloads(observed: Observed, revisions: dict[str, Object], rollout: R
         elif is_drifted(deployment, live):
             update.append(deployment)
     return Plan(create=tuple(create), update=tuple(update))
-
-
-def _plan_verification(observed: Observed, revisions: dict[str, Object]) -> tuple[tuple[Target, ...], float | None]:
-    """Ready pods that nobody has asked yet, or whose wrong answer is old enough; and the next time to look."""
-    metadata, desired = observed.resource["metadata"], observed.desired
-    facts = facts_of(revisions[desired])
-    batch = _batch_to_measure(observed, facts)
-    targets: list[Target] = []
-    times: list[float] = []
-    for pod in observed.ready_pods(desired):
-        record = observed.records.get(pod.uid)
-        if record is not None and record.verdict.right and not batch:
-            continue
-        if record is not None and record.ask_again_at > observed.at:
-            times.append(record.ask_again_at)
-            continue
-        targets.append(
-            Target(
-                key=Key(metadata["namespace"], metadata["name"]),
-                pod_uid=pod.uid,
-                base_url=_base_url(pod.ip),
-                model=facts.model,
-                batch=batch,
-                truncate=facts.truncation_safe,
-                secret=facts.bearer_secret,
-            )
-        )
-        batch = 0  # one pod is enough: all of them run the same
-    return tuple(targets), min(times, default=None)
-
-
-def _batch_to_measure(observed: Observed, facts: Facts) -> int:
-    """Documents to measure one request with; 0 when the answer is known."""
-    wanted = min(observed.wanted.spec.milvus.max_client_batch_size, facts.max_documents or MAX_DOCUMENTS)
-    known = observed.batch_of(observed.desired)
-    return 0 if known is not None and known.covers(wanted) else wanted
 
 
 def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple[Object, ...]:
@@ -173,7 +141,3 @@ def _former_publications(observed: Observed) -> list[Object]:
     name = spec.spec.publish.config_map_name or names.publication_name(spec.metadata.name)
     current: list[Any] = [o for o in observed.publications if o["metadata"]["name"] == name]
     return [o for o in observed.publications if o not in current] if current else []
-
-
-def _base_url(ip: str) -> str:
-    return f"http://[{ip}]:{names.ENGINE_PORT}" if ":" in ip else f"http://{ip}:{names.ENGINE_PORT}"

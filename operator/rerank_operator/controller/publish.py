@@ -1,8 +1,9 @@
 """Move the Service and the ConfigMap to a revision that ranks right."""
 
 from rerank_operator.clients.kube import KubeClient
+from rerank_operator.controller.decisions import Plan
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Observed, Plan
+from rerank_operator.controller.values import Observed
 
 
 async def publish(plan: Plan, observed: Observed, kube: KubeClient, mirror: Mirror) -> bool:

@@ -4,15 +4,17 @@ import dataclasses
 import logging
 from typing import Any, Final
 
-from rerank_operator.api.conditions import Condition
+from rerank_operator.api.conditions import Condition, ConditionType
 from rerank_operator.api.reasons import Reason
-from rerank_operator.clients.errors import ClientError, NameConflict, ObjectInvalid
+from rerank_operator.clients.errors import ClientError, NameConflict, NamespaceTerminating, ObjectInvalid
 from rerank_operator.clients.kube import KubeClient
 from rerank_operator.controller.apply import apply
+from rerank_operator.controller.decisions import Restart
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.observe import look, observe
 from rerank_operator.controller.plan import make_plan
 from rerank_operator.controller.publish import publish
+from rerank_operator.controller.restart import restart
 from rerank_operator.controller.status import report
 from rerank_operator.controller.values import Key, Object, Observed, rfc3339
 from rerank_operator.controller.verify import Verifier
@@ -44,7 +46,7 @@ class Reconciler:
 
         Raises ClientError when the API server did not take a write: try the round again later.
         """
-        observed = await observe(key, self.mirror, self.verifier.records, self.kube)
+        observed = await observe(key, self.mirror, self.verifier, self.kube)
         if observed is None:
             return None
         plan = make_plan(observed, self.images)
@@ -55,10 +57,15 @@ class Reconciler:
             if self.verifier.start(plan.verify):
                 return VERDICT_SECONDS
             published = await publish(plan, observed, self.kube, self.mirror)
+            if plan.restart and await restart(plan.restart, self.kube):
+                await self._tell_restart(observed, plan.restart)
         except NameConflict as error:
             trouble = {"conflicts": (str(error),)}
+        except NamespaceTerminating as error:
+            trouble = {"refused": (Reason.NAMESPACE_TERMINATING, f"The API server says: {error}")}
         except ObjectInvalid as error:
-            trouble = {"refused": str(error)}
+            seen = f"The API server refuses a child of this resource: {error}"
+            trouble = {"refused": (Reason.INVALID_SPEC, seen)}
         await self._report(key, observed, trouble)
         if any(trouble.values()):
             return RETRY_TROUBLE_SECONDS
@@ -67,7 +74,7 @@ class Reconciler:
 
     async def _report(self, key: Key, before: Observed, trouble: dict[str, Any]) -> None:
         """Report what is true after the writes of this round; what was asked before them is still true."""
-        observed = look(key, self.mirror, self.verifier.records)
+        observed = look(key, self.mirror, self.verifier)
         if observed is None:
             return
         observed = dataclasses.replace(
@@ -83,6 +90,12 @@ class Reconciler:
             logger.info("%s: %s", "/".join(key), changed.reason, extra={"reranker": "/".join(key)})
         if changed and changed.reason not in _NO_EVENT:
             await self._post_event(observed, changed)
+
+    async def _tell_restart(self, observed: Observed, decided: Restart) -> None:
+        pod, verdict = decided.pod, decided.verdict
+        seen = f"Pod {pod.name} is deleted because it went wrong ({verdict.reason}): {verdict.detail}"
+        condition = Condition(ConditionType.RERANK_VERIFIED, "False", Reason.RESTARTING_POD, seen)
+        await self._post_event(observed, condition)
 
     async def _post_event(self, observed: Observed, ready: Condition) -> None:
         event: Object = build_event(observed.resource, ready, rfc3339(observed.at))

@@ -39,8 +39,28 @@ WRONG_VERDICTS: Final = 3
 CRASHES: Final = 3
 _UNSCHEDULABLE: Final = {Reason.UNSCHEDULABLE, Reason.ACCELERATOR_MISSING}
 # The engine's own last words leave no doubt: it will not start the next time either.
-_CERTAIN: Final = {Reason.MODEL_NOT_FOUND, Reason.BAD_ENGINE_ARGUMENT, Reason.GUARD_FAILED}
-_ENDED: Final = {*_CERTAIN, Reason.CRASH_LOOPING}
+_CERTAIN: Final = {
+    Reason.BAD_ENGINE_ARGUMENT,
+    Reason.GUARD_FAILED,
+    Reason.MODEL_GATED,
+    Reason.MODEL_NOT_FOUND,
+    Reason.TRUST_REMOTE_CODE_REQUIRED,
+    Reason.UNSUPPORTED_ARCHITECTURE,
+}
+_ENDED: Final = {
+    *_CERTAIN,
+    Reason.ACCELERATOR_UNSUPPORTED,
+    Reason.CRASH_LOOPING,
+    Reason.DISK_FULL,
+    Reason.DRIVER_TOO_OLD,
+    Reason.MODEL_DOWNLOAD_FAILED,
+    Reason.MODEL_UNREADABLE,
+    Reason.OUT_OF_GPU_MEMORY,
+    Reason.OUT_OF_MEMORY,
+    Reason.PORT_IN_USE,
+}
+# Pods that were ready before: they come back, or their verdicts become final.
+_MAY_PASS: Final = {Reason.ENGINE_UNRESPONSIVE, Reason.NODE_LOST}
 _LONGEST_DETAIL: Final = 600
 
 
@@ -118,14 +138,15 @@ def _final_fault(observed: Observed, revisions: Mapping[str, Object], room_since
     """Why the candidate will not get there, although it has all the room since then."""
     desired = observed.desired
     if wrong := observed.wrong_verdict(desired):
-        pod, verdict = wrong
-        if observed.records[pod.uid].failures >= WRONG_VERDICTS:
-            return verdict.reason, f"Pod {pod.name}: {verdict.detail}"
+        pod, record = wrong
+        if record.failures >= WRONG_VERDICTS:
+            return record.verdict.reason, f"Pod {pod.name}: {record.verdict.detail}"
     if observed.secret_fault and observed.at >= room_since + STUCK_SECONDS:
         return observed.secret_fault
     startup_seconds = facts_of(revisions[desired]).startup_seconds
     for pod in observed.pods_of(desired):
-        fault = None if pod.ready else diagnose_pod(pod, startup_seconds, observed.at)
+        events, log = observed.events.get(pod.uid, ()), observed.logs.get(pod.uid, "")
+        fault = None if pod.ready else diagnose_pod(pod, startup_seconds, observed.at, events, log)
         if fault and _is_final(fault[0], pod, observed, room_since):
             return fault
     deployment = observed.deployments.get(desired)
@@ -137,6 +158,8 @@ def _final_fault(observed: Observed, revisions: Mapping[str, Object], room_since
 def _is_final(reason: Reason, pod: Pod, observed: Observed, room_since: float) -> bool:
     if reason is Reason.STARTUP_TIMEOUT:
         return True
+    if reason in _MAY_PASS:
+        return False
     if reason in _ENDED:
         return _crashes(pod) >= (1 if reason in _CERTAIN else CRASHES)
     if reason in _UNSCHEDULABLE:

@@ -8,13 +8,14 @@ from rerank_operator.api import names
 from rerank_operator.api.conditions import Condition, ConditionType, merge_conditions
 from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
-from rerank_operator.api.v1alpha1 import Strategy
+from rerank_operator.api.v1alpha1 import LoadingStep, Strategy
 from rerank_operator.clients.kube import KubeClient
 from rerank_operator.controller.diagnose import diagnose
+from rerank_operator.controller.measured import progress_status, verification_status
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.rollout import lacks_what_the_active_holds, scale_up_of
 from rerank_operator.controller.scaling import lacks_keda
-from rerank_operator.controller.values import Fault, Object, Observed, rfc3339
+from rerank_operator.controller.values import Fault, Object, Observed, Pod, Record, rfc3339, seconds_of
 from rerank_operator.resources.revision import facts_of
 
 # Faults that often pass by themselves: a node is added, comes back, or an engine catches up.
@@ -27,6 +28,11 @@ _PASSES: Final = {
     Reason.ENDPOINT_UNREACHABLE,
     Reason.ENGINE_UNRESPONSIVE,
 }
+# While one of these holds, the status tells what the slowest pod does.
+_GOING: Final = {Reason.ENGINE_STARTING, Reason.VERIFYING}
+# Steps that usually pass within seconds are not worth a write of their own before that.
+_SHORT_STEPS: Final = {LoadingStep.SCHEDULING.value, LoadingStep.STARTING.value, LoadingStep.VERIFYING.value}
+SHORT_STEP_SECONDS: Final = 10.0
 # Counts alone are not worth a write while the reranker is on its way.
 _COUNTS: Final = ("replicas", "readyReplicas")
 
@@ -35,7 +41,7 @@ async def report(observed: Observed, kube: KubeClient, mirror: Mirror) -> Condit
     """Write the status if it differs from what is there; returns Ready when its reason changed."""
     before = observed.resource.get("status", {})
     status = build_status(observed)
-    if not _is_worth_a_write(before, status):
+    if not is_worth_a_write(before, status, observed.at):
         return None
     metadata = observed.resource["metadata"]
     patch = {
@@ -54,7 +60,9 @@ def build_status(observed: Observed) -> Object:
     metadata = observed.resource["metadata"]
     generation = metadata["generation"]
     before = observed.resource.get("status", {}).get("conditions", [])
-    conditions = merge_conditions(before, judge_conditions(observed), generation, rfc3339(observed.at))
+    judged = judge_conditions(observed)
+    now = rfc3339(observed.at)
+    conditions = merge_conditions(before, judged, generation, now)
     status: Object = {"observedGeneration": generation, "conditions": conditions}
     if observed.reranker is None:
         return status
@@ -67,6 +75,11 @@ def build_status(observed: Observed) -> Object:
         status["activeRevision"] = active
     if active != desired:
         status["candidateRevision"] = desired
+    ready = next(c for c in judged if c.type is ConditionType.READY)
+    if ready.reason in _GOING and (progress := progress_status(observed)):
+        status["progress"] = progress
+    if verification := verification_status(observed, now):
+        status["verification"] = verification
     if observed.published:
         publication = observed.publications[0]
         status["endpoint"] = publication["data"]["RERANK_ENDPOINT"]
@@ -90,14 +103,16 @@ def judge_conditions(observed: Observed) -> list[Condition]:
     engine = _engine_available(observed)
     verified = _rerank_verified(observed, engine)
     published = _config_published(observed)
-    chain = [accepted, engine, verified, published]
+    # Who switched verification off wants Ready to say whether it serves and is published; its message says the rest.
+    chain = [accepted, engine, published] if not observed.verifies else [accepted, engine, verified, published]
     aside = [] if observed.wanted.spec.autoscaling is None else [_autoscaler_active(observed)]
     blocking = next((c for c in chain if c.status != "True"), None)
     if blocking is None:
-        ready = Condition(ConditionType.READY, "True", Reason.READY)
+        unverified = "" if observed.verifies else "The model serves and its params are published; nobody verified it"
+        ready = Condition(ConditionType.READY, "True", Reason.READY, unverified)
     else:
         ready = Condition(ConditionType.READY, "False", blocking.reason, blocking.detail)
-    return [*chain, *_summary(ready), *aside]
+    return [accepted, engine, verified, published, *_summary(ready), *aside]
 
 
 def _summary(ready: Condition) -> list[Condition]:
@@ -107,17 +122,23 @@ def _summary(ready: Condition) -> list[Condition]:
     stalled = ready.status != "True" and not going and ready.reason is not Reason.SUSPENDED
     return [
         ready,
-        dataclasses.replace(ready, type=ConditionType.PROGRESSING, status="True" if progressing else "False"),
-        dataclasses.replace(ready, type=ConditionType.STALLED, status="True" if stalled else "False"),
+        _for_tools(ConditionType.PROGRESSING, ready, "Nothing is on its way.", holds=progressing),
+        _for_tools(ConditionType.STALLED, ready, "Nothing needs a person.", holds=stalled),
     ]
+
+
+def _for_tools(kind: ConditionType, ready: Condition, otherwise: str, *, holds: bool) -> Condition:
+    """What Ready says where it holds; a short sentence where it does not, so that nobody reads the same thrice."""
+    if holds:
+        return dataclasses.replace(ready, type=kind, status="True")
+    return Condition(kind, "False", ready.reason, otherwise, says_remedy=False)
 
 
 def _accepted(observed: Observed) -> Condition:
     if observed.reranker is None:
         return Condition(ConditionType.ACCEPTED, "False", Reason.INVALID_SPEC, observed.invalid)
     if observed.refused:
-        detail = f"The API server refuses a child of this resource: {observed.refused}"
-        return Condition(ConditionType.ACCEPTED, "False", Reason.INVALID_SPEC, detail)
+        return Condition(ConditionType.ACCEPTED, "False", *observed.refused)
     if observed.conflicts:
         found = " and ".join(observed.conflicts)
         return Condition(
@@ -156,7 +177,15 @@ def _why_not_ready(observed: Observed) -> Fault | None:
             return Reason.WAITING_FOR_NODE, f"An autoscaler is adding a node for pod {pod.name}"
     stored = observed.revisions.get(desired)
     startup_seconds = facts_of(stored).startup_seconds if stored else math.inf
-    return diagnose(pods, observed.deployments.get(desired), startup_seconds, observed.at)
+    deployment = observed.deployments.get(desired)
+    fault = diagnose(pods, deployment, startup_seconds, observed.at, observed.events, observed.logs)
+    # What the engine itself answers tells more than that the kubelet's probe fails.
+    wrong = observed.wrong_verdict(desired) if fault is None or fault[0] is Reason.ENGINE_UNRESPONSIVE else None
+    return _wrong(*wrong) if wrong else fault
+
+
+def _wrong(pod: Pod, record: Record) -> Fault:
+    return record.verdict.reason, f"Pod {pod.name}: {record.verdict.detail}"
 
 
 def _what_serves(observed: Observed) -> str:
@@ -186,9 +215,10 @@ def _what_serves(observed: Observed) -> str:
 def _rerank_verified(observed: Observed, engine: Condition) -> Condition:
     kind = ConditionType.RERANK_VERIFIED
     desired = observed.desired
+    if not observed.verifies:
+        return Condition(kind, "False", Reason.VERIFICATION_DISABLED)
     if wrong := observed.wrong_verdict(desired):
-        pod, verdict = wrong
-        return Condition(kind, "False", verdict.reason, f"Pod {pod.name}: {verdict.detail}")
+        return Condition(kind, "False", *_wrong(*wrong))
     if observed.is_verified(desired) or observed.is_in_service(desired):
         return Condition(kind, "True", Reason.RERANK_VERIFIED)
     if engine.status == "True":
@@ -219,15 +249,17 @@ def _autoscaler_active(observed: Observed) -> Condition:
     return Condition(kind, "True", Reason.AUTOSCALER_ACTIVE)
 
 
-def _is_worth_a_write(before: Object, status: Object) -> bool:
+def is_worth_a_write(before: Object, status: Object, at: float) -> bool:
+    """Whether a status tells something new at the time `at` (epoch seconds), not only counts on the way."""
     if before == status:
         return False
     ready = next(c for c in status["conditions"] if c["type"] == ConditionType.READY.value)
     if ready["status"] == "True":
         return True
-    return {k: v for k, v in before.items() if k not in _COUNTS} != {
-        k: v for k, v in status.items() if k not in _COUNTS
-    }
+    progress = status.get("progress", {})
+    is_short = progress.get("step") in _SHORT_STEPS and at < seconds_of(progress["since"]) + SHORT_STEP_SECONDS
+    minor = {*_COUNTS, "progress"} if is_short else {*_COUNTS}
+    return {k: v for k, v in before.items() if k not in minor} != {k: v for k, v in status.items() if k not in minor}
 
 
 def _changed_ready(before: Object, conditions: list[Condition]) -> Condition | None:

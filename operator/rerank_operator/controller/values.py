@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
-from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.api.v1alpha1 import OverlongDocuments, RerankService, VerificationMode
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import Verdict
 from rerank_operator.resources.revision import revision_hash
@@ -76,6 +76,31 @@ class Pod:
         )
 
     @property
+    def scheduled_at(self) -> float | None:
+        """When (epoch seconds) the pod was given to a node; None before."""
+        given = (c for c in self.status.get("conditions", []) if (c["type"], c["status"]) == ("PodScheduled", "True"))
+        condition = next(given, None)
+        return None if condition is None else seconds_of(condition["lastTransitionTime"])
+
+    @property
+    def running_since(self) -> float | None:
+        """Since when (epoch seconds) the engine's container runs; None while it does not."""
+        states = [c.get("state", {}).get("running") for c in self.status.get("containerStatuses", [])]
+        times = [state["startedAt"] for state in states if state and state.get("startedAt")]
+        return max(map(seconds_of, times)) if times and len(times) == len(states) else None
+
+    @property
+    def restarts(self) -> int:
+        """How often a container of the pod was started again."""
+        return sum(c.get("restartCount", 0) for c in self.status.get("containerStatuses", []))
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the engine that runs now has answered the startup probe once."""
+        containers = self.status.get("containerStatuses", [])
+        return bool(containers) and all(container.get("started") for container in containers)
+
+    @property
     def unschedulable(self) -> Object | None:
         """The condition in which the scheduler says that no node can take the pod."""
         return next(
@@ -86,12 +111,18 @@ class Pod:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """The last verdict on a pod, how many wrong ones came in a row, and when to ask again (epoch seconds)."""
+    """What is known of a pod that was asked, and when to ask again (epoch seconds).
+
+    `failures` counts wrong answers in a row. `seconds` is a small request, `scores` the lowest and the highest one.
+    """
 
     verdict: Verdict
     failures: int = 0
     ask_again_at: float = 0.0
     batch: Batch | None = None
+    seconds: float | None = None
+    scores: tuple[float, float] | None = None
+    overlong: OverlongDocuments | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +131,7 @@ class Observed:
 
     `events` and `logs` hold by pod uid what explains a pod that does not answer: its Events, oldest first, and the
     last lines of the run of its engine that tells most. `secret_fault` is what is wrong with the Secret of
-    `spec.access`.
+    `spec.access`. `records` are of pods that are ready, `early` of those that are not.
     """
 
     resource: Object
@@ -120,8 +151,9 @@ class Observed:
     logs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     secret_fault: Fault | None = None
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
+    early: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
-    refused: str = ""
+    refused: Fault | None = None
 
     @property
     def wanted(self) -> RerankService:
@@ -168,24 +200,30 @@ class Observed:
         spec = self.wanted.spec
         return 0 if spec.suspend else int(spec.replicas)
 
+    @property
+    def verifies(self) -> bool:
+        """Whether pods are asked at all."""
+        return self.wanted.spec.verification.mode is VerificationMode.ENABLED
+
     def takes_over(self, revision: str) -> bool:
         """Whether the active revision made room for this one."""
-        return self.active is not None and self._annotations(revision).get(names.ANNOTATION_TAKES_OVER) == self.active
+        return self.active is not None and self.annotations_of(revision).get(names.ANNOTATION_TAKES_OVER) == self.active
 
     def room_since(self, revision: str) -> float | None:
         """Since when (epoch seconds) no pod of the active revision is in the way of this one."""
-        text = self._annotations(revision).get(names.ANNOTATION_ROOM_SINCE)
+        text = self.annotations_of(revision).get(names.ANNOTATION_ROOM_SINCE)
         return None if text is None else seconds_of(text)
 
     def failure_of(self, revision: str) -> Fault | None:
         """Why this revision was given up, so that the active one could come back."""
-        text = self._annotations(revision).get(names.ANNOTATION_FAILED)
+        text = self.annotations_of(revision).get(names.ANNOTATION_FAILED)
         if text is None:
             return None
         failure = json.loads(text)
         return Reason(failure["reason"]), str(failure["detail"])
 
-    def _annotations(self, revision: str) -> Mapping[str, str]:
+    def annotations_of(self, revision: str) -> Mapping[str, str]:
+        """Annotations of a revision's Deployment."""
         deployment = self.deployments.get(revision, {"metadata": {}})
         annotations: Mapping[str, str] = deployment["metadata"].get("annotations", {})
         return annotations
@@ -198,17 +236,23 @@ class Observed:
         """Pods of a revision for which kubelet's own forward pass succeeded."""
         return tuple(pod for pod in self.pods_of(revision) if pod.ready)
 
-    def wrong_verdict(self, revision: str) -> tuple[Pod, Verdict] | None:
-        """The first ready pod of a revision that answered wrong."""
-        for pod in self.ready_pods(revision):
-            record = self.records.get(pod.uid)
-            if record and not record.verdict.right:
-                return pod, record.verdict
+    def record_of(self, pod: Pod) -> Record | None:
+        """What the pod answered last in the state that it is in."""
+        return (self.records if pod.ready else self.early).get(pod.uid)
+
+    def wrong_verdict(self, revision: str) -> tuple[Pod, Record] | None:
+        """The first pod of a revision that answered wrong."""
+        for pod in self.pods_of(revision):
+            record = self.record_of(pod)
+            if record and not record.verdict.right and (pod.ready or not _says_nothing(pod, record.verdict.reason)):
+                return pod, record
         return None
 
     def is_verified(self, revision: str) -> bool:
-        """Whether every pod that the revision should have is ready and answered right."""
+        """Whether every pod that the revision should have is ready and answered right, or need not be asked."""
         ready = self.ready_pods(revision)
+        if not self.verifies:
+            return len(ready) >= max(1, self.wanted_replicas)
         right = [pod for pod in ready if pod.uid in self.records and self.records[pod.uid].verdict.right]
         return len(right) == len(ready) and len(right) >= max(1, self.wanted_replicas)
 
@@ -231,30 +275,6 @@ class Observed:
         return self.active == revision == self.published
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Target:
-    """A pod to verify: where it answers, and the model name it must know.
-
-    `batch` is the number of documents to measure one request with, 0 for none; `secret` the name of the Secret
-    that holds the keys of callers.
-    """
-
-    key: Key
-    pod_uid: str
-    base_url: str
-    model: str
-    batch: int = 0
-    truncate: bool = True
-    secret: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Plan:
-    """Every decision of one round. `create` never touches what exists; `update` takes our fields back."""
-
-    create: tuple[Object, ...] = ()
-    update: tuple[Object, ...] = ()
-    verify: tuple[Target, ...] = ()
-    publish: tuple[Object, ...] = ()
-    delete: tuple[Object, ...] = ()
-    requeue_after: float | None = None
+def _says_nothing(pod: Pod, reason: Reason) -> bool:
+    """Whether a pod that is not ready may simply not listen yet."""
+    return reason is Reason.ENDPOINT_UNREACHABLE or (reason is Reason.ENGINE_UNRESPONSIVE and not pod.has_started)

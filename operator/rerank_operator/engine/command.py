@@ -127,6 +127,11 @@ def has_prompt_template(spec: RerankServiceSpec) -> bool:
     return any(arg == "--chat-template" or arg.startswith("--chat-template=") for arg in spec.engine.args)
 
 
+def lacks_prompt_template(spec: RerankServiceSpec) -> bool:
+    """Whether the model is told to judge with a word of a language model, and is given no prompt to do so."""
+    return any("classifier_from_token" in arg for arg in spec.engine.args) and not has_prompt_template(spec)
+
+
 def _model_argument(spec: RerankServiceSpec) -> str:
     source = spec.model.source
     if source and source.volume:

@@ -43,6 +43,7 @@ class Facts:
     max_documents: int | None = None
     bearer_secret: str | None = None
     startup_seconds: int = 3600
+    lacks_template: bool = False
 
     @classmethod
     def of(cls, spec: RerankServiceSpec) -> Self:
@@ -55,6 +56,7 @@ class Facts:
             max_documents=command.max_documents(spec),
             bearer_secret=spec.access.bearer_secret_ref.name if spec.access.bearer_secret_ref else None,
             startup_seconds=spec.rollout.startup_timeout_seconds,
+            lacks_template=command.lacks_prompt_template(spec),
         )
 
 

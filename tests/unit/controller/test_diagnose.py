@@ -86,9 +86,11 @@ def test_two_runs_that_fail_alike_read_alike() -> None:
 def test_the_scheduler_is_quoted(message: str, reason: Reason) -> None:
     conditions = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]
 
-    assert (reason, f"The scheduler says: {message}") == diagnose(
-        [a_pod("r", ready=False, conditions=conditions)], None
-    )
+    fault = diagnose([a_pod("r", ready=False, conditions=conditions)], None)
+
+    assert fault is not None
+    assert reason is fault[0]
+    assert fault[1].endswith(f"The scheduler says: {message}")
 
 
 @pytest.mark.parametrize(
@@ -122,8 +124,10 @@ def test_a_pod_that_loads_is_late_only_after_its_startup_time() -> None:
     assert Reason.STARTUP_TIMEOUT is (diagnose([running(NOW, started=False)], None, 600, AT + 600) or (None,))[0]
 
 
-def test_a_pod_that_had_started_is_never_late() -> None:
-    assert None is diagnose([running(NOW, started=True)], None, 600, AT + 6000)
+def test_a_pod_that_had_started_is_never_late_but_does_not_answer() -> None:
+    fault = diagnose([running(NOW, started=True)], None, 600, AT + 6000)
+
+    assert (Reason.ENGINE_UNRESPONSIVE, "The engine of pod pod-1 runs, and its readiness probe fails") == fault
 
 
 def test_a_container_that_the_kubelet_ended_for_being_late_says_so_while_it_tries_again() -> None:

@@ -3,8 +3,9 @@
 import dataclasses
 
 from rerank_operator.api import names
+from rerank_operator.controller.decisions import Plan
 from rerank_operator.controller.plan import make_plan
-from rerank_operator.controller.values import Object, Observed, Plan, Record
+from rerank_operator.controller.values import Object, Observed, Record
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT
 from tests.builders import (
@@ -46,15 +47,15 @@ def test_while_the_engine_starts_there_is_nothing_to_do() -> None:
 def test_a_ready_pod_that_nobody_has_asked_is_verified_and_nothing_is_published() -> None:
     made = plan(deployed())
 
-    assert ["http://10.0.0.7:8000"] == [target.base_url for target in made.verify]
-    assert ["BAAI/bge-reranker-v2-m3"] == [target.model for target in made.verify]
+    assert ["http://10.0.0.7:8000"] == [target.endpoint.base_url for target in made.verify]
+    assert ["BAAI/bge-reranker-v2-m3"] == [target.endpoint.model for target in made.verify]
     assert () == made.publish
 
 
 def test_a_pod_with_an_ipv6_address_is_asked_at_a_bracketed_address() -> None:
     made = plan(deployed(pods=(a_pod(hash_of(), podIP="fd00::7"),)))
 
-    assert "http://[fd00::7]:8000" == made.verify[0].base_url
+    assert "http://[fd00::7]:8000" == made.verify[0].endpoint.base_url
 
 
 def test_service_and_config_map_follow_when_every_pod_is_right() -> None:
@@ -81,8 +82,8 @@ def test_a_wrong_pod_is_asked_again_only_when_its_time_has_come() -> None:
     assert () == later.publish
 
 
-def test_what_serves_and_says_what_it_should_needs_nothing() -> None:
-    assert Plan() == plan(serving())
+def test_what_serves_and_says_what_it_should_needs_nothing_until_it_is_asked_again() -> None:
+    assert Plan(requeue_after=300) == plan(serving())
 
 
 def test_after_a_restart_nothing_is_written_though_no_verdict_is_known() -> None:
@@ -202,7 +203,7 @@ def test_an_edit_by_hand_is_taken_back_while_a_candidate_is_on_its_way() -> None
 def measured(seen: Observed, *batches: Batch | None) -> Observed:
     """`seen` with a right verdict on each of its pods, and what was measured there."""
     pods = zip(seen.pods, batches, strict=True)
-    return dataclasses.replace(seen, records={pod.uid: Record(RIGHT, batch=batch) for pod, batch in pods})
+    return dataclasses.replace(seen, records={pod.uid: Record(RIGHT, 0, AT + 300, batch) for pod, batch in pods})
 
 
 TWO_PODS = (a_pod(hash_of()), a_pod(hash_of(), "pod-2"))
@@ -222,7 +223,7 @@ def test_what_was_published_stays_when_the_slowest_pod_goes() -> None:
 
 
 def test_one_pod_is_measured_and_the_others_only_asked() -> None:
-    assert [256, 0] == [target.batch for target in plan(deployed(replicas=2, pods=TWO_PODS)).verify]
+    assert [256, 0] == [target.endpoint.batch for target in plan(deployed(replicas=2, pods=TWO_PODS)).verify]
 
 
 def test_a_batch_that_was_answered_too_late_is_not_asked_again() -> None:

@@ -1,4 +1,4 @@
-"""What a verification that needs a key makes of an API server that does not give it."""
+"""What a verification makes of an API server that does not give the key, and of pods in their several states."""
 
 import asyncio
 import dataclasses
@@ -11,11 +11,16 @@ from rerank_operator.api.reasons import Reason
 from rerank_operator.clients.errors import ApiRejected, ApiUnavailable
 from rerank_operator.clients.vllm import NoAnswerInTime, VllmClient
 from rerank_operator.controller import verify
-from rerank_operator.controller.values import Key, Record, Target
+from rerank_operator.controller.ask import measure
+from rerank_operator.controller.decisions import Scope, Target
+from rerank_operator.controller.values import Key, Record
 from rerank_operator.controller.verify import Verifier
 from rerank_operator.rerank.batch import Batch
+from rerank_operator.rerank.finding import Endpoint
+from rerank_operator.rerank.questions import questions_in
 
-TARGET = Target(Key("search", "bge"), "uid-of-pod", "http://127.0.0.1:1", "m", secret="callers")  # noqa: S106 - its name
+ENDPOINT = Endpoint("http://127.0.0.1:1", "m", questions_in(("en",)))
+TARGET = Target(Key("search", "bge"), "uid-of-pod", Scope.EVERYTHING, ENDPOINT, secret="callers")  # noqa: S106 - its name
 
 
 class Kube:
@@ -55,7 +60,7 @@ def test_without_a_key_the_pod_cannot_be_called(answer: Exception | dict[str, An
 
 
 def test_an_api_server_that_is_away_says_nothing_about_the_pod(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify, "FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(verify, "RETRY_SECONDS", 0.01)
 
     assert None is record_of(ApiUnavailable("503"))
 
@@ -67,7 +72,9 @@ class Engine:
         self._fits = fits
         self.sizes: list[int] = []
 
-    async def post(self, _url: str, _route: str, body: dict[str, Any], _key: str | None) -> tuple[int, bytes]:
+    async def post(
+        self, _url: str, _route: str, body: dict[str, Any], _key: str | None = None, **_: object
+    ) -> tuple[int, bytes]:
         size = len(body["documents"])
         self.sizes.append(size)
         if size > self._fits:
@@ -88,7 +95,7 @@ def test_a_batch_without_an_answer_is_tried_with_a_quarter(
     fits: int, sizes: list[int], reason: Reason, batch: Batch | None
 ) -> None:
     engine = Engine(fits)
-    target = dataclasses.replace(TARGET, batch=256)
-    verdict, measured = asyncio.run(verify.measure(cast("Any", engine), target, None))
+    endpoint = dataclasses.replace(ENDPOINT, batch=256)
+    verdict, measured = asyncio.run(measure(cast("Any", engine), endpoint, None))
 
     assert (sizes, reason, batch) == (engine.sizes, verdict.reason, measured)

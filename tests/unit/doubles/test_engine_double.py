@@ -168,7 +168,7 @@ def test_a_request_id_comes_back(engine: EngineDouble) -> None:
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("constant-scores", [(0, 0.5), (1, 0.5), (2, 0.5)]),
+        ("constant-scores", [(0, 0.3227576), (1, 0.3227576), (2, 0.3227576)]),
         ("missing-result", [(1, float), (0, float)]),
         ("extra-result", [(1, float), (0, float), (2, float), (3, float)]),
         ("duplicate-index", [(1, float), (0, float), (1, float)]),
@@ -254,7 +254,8 @@ def test_an_engine_refuses_connections_and_comes_back_on_its_port(engine: Engine
 
 @pytest.mark.parametrize("mode", sorted(set(Mode) - {Mode.CONNECTION_REFUSED}))
 def test_ready_tells_what_the_guard_would(engine: EngineDouble, mode: Mode) -> None:
-    ready = {"right", "constant-scores", "wrong-order", "overlong-rejected", "slow"}
+    ready = {"right", "constant-scores", "wrong-order", "overlong-rejected", "slow", "half-scores", "logits"}
+    ready |= {"constant-when-truncated"}
     engine.mode = mode
     answer = HTTP.get(f"{engine.url}/ready")
     assert (200 if mode in ready else 503) == answer.status_code

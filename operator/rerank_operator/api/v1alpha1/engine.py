@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from kube_custom_resource import schema
 from pydantic import ConfigDict, Field
 
-from rerank_operator.api.v1alpha1.fields import LIST_BY_NAME, Free, LocalRef, Name, Text, strict
+from rerank_operator.api.v1alpha1.fields import LIST_BY_NAME, Free, LocalRef, Name, Text, Words, strict
 
 # Flags that the operator sets itself, because a promise depends on each; and what to do instead.
 RESERVED_ARGUMENTS: Final = {
@@ -33,7 +33,7 @@ class EnvVar(schema.BaseModel):
     value_from: schema.Optional[Free] = Field(None, description="Its source, as in a Pod (secretKeyRef and such).")
 
 
-class Dtype(str, schema.Enum):
+class Dtype(Words):
     """Number format of the weights."""
 
     AUTO = "auto"
@@ -42,7 +42,7 @@ class Dtype(str, schema.Enum):
     FLOAT32 = "float32"
 
 
-class Guard(str, schema.Enum):
+class Guard(Words):
     """Whether the guard middleware runs inside the engine."""
 
     # Not On and Off: YAML 1.1 reads those as booleans, and the API server would refuse them.
@@ -50,7 +50,7 @@ class Guard(str, schema.Enum):
     DISABLED = "Disabled"
 
 
-class PullPolicy(str, schema.Enum):
+class PullPolicy(Words):
     """When the kubelet pulls the image."""
 
     ALWAYS = "Always"

@@ -1,9 +1,12 @@
 """What the declarations of the resource share: kinds of text, references, and how rules are written down."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 from kube_custom_resource import schema
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
@@ -20,6 +23,17 @@ LIST_BY_NAME: Final = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-k
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, Field(max_length=4096)]
 Free = schema.Dict[str, schema.Any]
+
+
+class Words(StrEnum):
+    """A field that takes one of a few words; without the title that pydantic would write into the schema."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The words only."""
+        words = handler.resolve_ref_schema(handler(core_schema))
+        words.pop("title", None)
+        return words
 
 
 class SecretKeyRef(schema.BaseModel):

@@ -3,10 +3,10 @@
 from kube_custom_resource import schema
 from pydantic import Field
 
-from rerank_operator.api.v1alpha1.fields import Free, Name, strict
+from rerank_operator.api.v1alpha1.fields import Free, Name, Words, strict
 
 
-class AcceleratorType(str, schema.Enum):
+class AcceleratorType(Words):
     """What computes."""
 
     NVIDIA_GPU = "NvidiaGPU"

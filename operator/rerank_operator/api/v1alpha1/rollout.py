@@ -5,10 +5,10 @@ from typing import Annotated
 from kube_custom_resource import schema
 from pydantic import Field
 
-from rerank_operator.api.v1alpha1.fields import Free, strict
+from rerank_operator.api.v1alpha1.fields import Free, Words, strict
 
 
-class Strategy(str, schema.Enum):
+class Strategy(Words):
     """What happens to the old pods while new ones start."""
 
     AUTO = "Auto"

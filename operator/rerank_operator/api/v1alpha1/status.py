@@ -8,9 +8,10 @@ from pydantic import Field
 from rerank_operator.api.conditions import ConditionType
 from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
+from rerank_operator.api.v1alpha1.fields import Words
 
 
-class ConditionStatus(str, schema.Enum):
+class ConditionStatus(Words):
     """Status of a condition."""
 
     TRUE = "True"
@@ -31,14 +32,14 @@ class StatusCondition(schema.BaseModel):
     )
 
 
-class ScoreScale(str, schema.Enum):
+class ScoreScale(Words):
     """What the scores of a model look like."""
 
     ZERO_TO_ONE = "ZeroToOne"
     UNBOUNDED = "Unbounded"
 
 
-class OverlongDocuments(str, schema.Enum):
+class OverlongDocuments(Words):
     """What the engine does with a document longer than the model's limit, asked as Milvus would ask."""
 
     TRUNCATED = "Truncated"
@@ -76,7 +77,7 @@ class VerificationStatus(schema.BaseModel):
     )
 
 
-class LoadingStep(str, schema.Enum):
+class LoadingStep(Words):
     """What a model pod does before it answers."""
 
     SCHEDULING = "Scheduling"

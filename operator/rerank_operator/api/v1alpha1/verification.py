@@ -5,24 +5,24 @@ from typing import Annotated
 from kube_custom_resource import schema
 from pydantic import Field
 
-from rerank_operator.api.v1alpha1.fields import strict
+from rerank_operator.api.v1alpha1.fields import Words, strict
 
 
-class VerificationMode(str, schema.Enum):
+class VerificationMode(Words):
     """Whether the pods are asked at all."""
 
     ENABLED = "Enabled"
     DISABLED = "Disabled"
 
 
-class OnFailure(str, schema.Enum):
+class OnFailure(Words):
     """What happens to a pod that served and goes wrong."""
 
     REPORT = "Report"
     RESTART_POD = "RestartPod"
 
 
-class Language(str, schema.Enum):
+class Language(Words):
     """Languages of the questions that ship with the operator."""
 
     AR = "ar"

@@ -1,4 +1,4 @@
-"""The command line, as a person uses it."""
+"""What the command line makes of a file."""
 
 import json
 from pathlib import Path
@@ -61,11 +61,3 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
     assert 1 == code
     assert "nowhere.yaml: No such file or directory. Give the path of a YAML file" in err
-
-
-def test_a_wrong_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RERANK_OPERATOR_WORKERS", "many")
-    code, _, err = run("run")
-
-    assert 1 == code
-    assert "RERANK_OPERATOR_WORKERS='many'" in err

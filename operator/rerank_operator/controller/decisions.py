@@ -1,0 +1,54 @@
+"""What one round decides. Frozen; made by `plan` and what it is made of, carried out by the stages after it."""
+
+import dataclasses
+from enum import StrEnum
+
+from rerank_operator.controller.values import Key, Object, Pod
+from rerank_operator.rerank.finding import Endpoint
+from rerank_operator.rerank.verdict import Verdict
+
+
+class Scope(StrEnum):
+    """How much is asked of a pod."""
+
+    EARLY = "early"
+    EVERYTHING = "everything"
+    AGAIN = "again"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """A pod to ask.
+
+    `secret` is the name of the Secret that holds the keys of callers, `interval` the seconds until a right one is asked
+    again.
+    """
+
+    key: Key
+    pod_uid: str
+    scope: Scope
+    endpoint: Endpoint
+    secret: str | None = None
+    interval: float = 300.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Restart:
+    """A pod that is deleted because it went wrong, and why."""
+
+    key: Key
+    pod: Pod
+    verdict: Verdict
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """Every decision of one round. `create` never touches what exists; `update` takes our fields back."""
+
+    create: tuple[Object, ...] = ()
+    update: tuple[Object, ...] = ()
+    verify: tuple[Target, ...] = ()
+    publish: tuple[Object, ...] = ()
+    delete: tuple[Object, ...] = ()
+    restart: Restart | None = None
+    requeue_after: float | None = None
