@@ -94,6 +94,8 @@ def test_chart_and_operator_accept_the_same_words(value: str, field: str) -> Non
         ("watchNamespaces={Search}", "at '/watchNamespaces/0'"),
         ("logLevel=debug", "at '/logLevel': value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
         ("access.readSecrets=maybe", "at '/access/readSecrets': got string, want boolean"),
+        ("diagnosis.readLogs=maybe", "at '/diagnosis/readLogs': got string, want boolean"),
+        ("verification.restartPods=maybe", "at '/verification/restartPods': got string, want boolean"),
         ("crds.install=maybe", "at '/crds/install': got string, want boolean"),
         ("nodeSelector.gpu=true", "at '/nodeSelector/gpu': got boolean, want string"),
         ("extraEnv[0].value=1", "at '/extraEnv/0': missing property 'name'"),

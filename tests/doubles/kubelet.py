@@ -78,6 +78,7 @@ class KubeletPuppet:
         self._nodes = nodes or {}
         self.ready_at: dict[tuple[str, str], float] = {}
         self._pods: dict[str, Pod] = {}
+        self._behaviours: dict[str, Behaviour] = {}
         self._conditions: dict[str, list[dict[str, Any]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listed = threading.Event()
@@ -115,8 +116,8 @@ class KubeletPuppet:
         return self._failure is not None
 
     def refresh(self) -> None:
-        """Ask ``behaviour`` again about every pod and write the new status."""
-        self._loop.call_soon_threadsafe(self._play_all)
+        """Ask ``behaviour`` again about every pod, and play those to which something else happens now."""
+        self._loop.call_soon_threadsafe(self._play_what_changed)
 
     def _run(self) -> None:
         self._main = self._loop.create_task(self._serve())
@@ -198,9 +199,10 @@ class KubeletPuppet:
         if known is None or turning_points(known) != turning_points(pod):
             self._play(pod)
 
-    def _play_all(self) -> None:
-        for pod in self._pods.values():
-            self._play(pod)
+    def _play_what_changed(self) -> None:
+        for uid, pod in self._pods.items():
+            if self._behaviours.get(uid) is not (self._behaviour(pod) or self._default):
+                self._play(pod)
 
     def _play(self, pod: Pod) -> None:
         bound = "nodeName" in pod["spec"]
@@ -211,7 +213,8 @@ class KubeletPuppet:
                 self._schedule(pod, self._remove(pod, self._behaviour(pod) or self._default))
             return
         if pod.get("status", {}).get("phase") not in ENDED:
-            self._schedule(pod, self._live(pod, self._behaviour(pod) or self._default))
+            behaviour = self._behaviours[pod["metadata"]["uid"]] = self._behaviour(pod) or self._default
+            self._schedule(pod, self._live(pod, behaviour))
 
     def _schedule(self, pod: Pod, coroutine: Coroutine[Any, Any, None]) -> None:
         uid = pod["metadata"]["uid"]
@@ -226,6 +229,7 @@ class KubeletPuppet:
 
     def _forget(self, uid: str) -> None:
         self._pods.pop(uid, None)
+        self._behaviours.pop(uid, None)
         self._conditions.pop(uid, None)
         if task := self._tasks.pop(uid, None):
             task.cancel()

@@ -6,8 +6,9 @@ The statuses and Events are those of a real kubelet, played by the puppet; tests
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from rerank_operator.api.reasons import Reason
 from tests.cluster.control_plane import ControlPlane
 from tests.doubles import pod_status
 from tests.doubles.pod_status import Behaviour
-from tests.functional.world import World, running_world
+from tests.functional.world import World, a_reranker, running_world
 from tests.produces import produces
 
 # The words of vLLM 0.32, huggingface_hub and torch. tests/engine_real has vLLM say those that need no GPU.
@@ -148,7 +149,12 @@ FAULTS = {
     "a GPU that is too old": Fault(crash(NO_BFLOAT16), Reason.ACCELERATOR_UNSUPPORTED, "Tesla T4", "text"),
 }
 # What happens to a pod that was ready, and is not the engine's doing.
-LATER = {name: FAULTS[name] for name in ("killed for its memory", "evicted", "node lost", "started and then not ready")}
+LATER = ("killed for its memory", "evicted", "node lost", "started and then not ready")
+
+
+def cases(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test of these faults, each marked with the reason that it makes happen."""
+    return [pytest.param(name, marks=produces(FAULTS[name].reason, by=FAULTS[name].by), id=name) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -158,53 +164,68 @@ def shared(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
         yield running
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, marks=produces(fault.reason, by=fault.by)) for fault in FAULTS.values()], ids=FAULTS
-)
-def test_the_condition_names_the_fault_and_the_remedy_and_recovers(shared: World, fault: Fault) -> None:
-    name = model = unused_name(shared)
-    shared.misbehave(model, fault.behaviour())
-    shared.reranker(name, model)
-
-    ready = shared.wait_for_reason(fault.reason.value, name, fault.seconds)
-    assert "False" == ready["status"]
-    assert fault.seen.lower() in ready["message"].lower()
-    assert MEANINGS[fault.reason].remedy in ready["message"]
-    assert fault.reason.value in shared.kubectl("describe", "rrs", name).split("Events:")[1]
-
-    shared.misbehave(model, None)
-    shared.wait_for_reason("Ready", name)
+@pytest.fixture(scope="module")
+def broken(shared: World) -> dict[str, str]:
+    """By fault, the name of a reranker with it, and of its model."""
+    rerankers = {fault: f"broken-{number}" for number, fault in enumerate(FAULTS)}
+    for fault, name in rerankers.items():
+        shared.misbehave(name, FAULTS[fault].behaviour())
+    apply_all(shared, rerankers.values())
+    return rerankers
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, marks=produces(fault.reason, by=fault.by)) for fault in LATER.values()], ids=LATER
-)
-def test_a_pod_that_was_ready_and_is_not_any_more_is_named_and_its_publication_stays(
-    shared: World, fault: Fault
+@pytest.fixture(scope="module")
+def serving(shared: World) -> dict[str, str]:
+    """By fault that is yet to come, the name of a reranker that is Ready, and of its model."""
+    rerankers = {fault: f"serving-{number}" for number, fault in enumerate(LATER)}
+    apply_all(shared, rerankers.values())
+    for name in rerankers.values():
+        shared.wait_for_reason("Ready", name)
+    return rerankers
+
+
+@pytest.mark.parametrize("fault", cases(FAULTS))
+def test_the_condition_names_the_fault_and_the_remedy_and_recovers(
+    shared: World, broken: dict[str, str], fault: str
 ) -> None:
-    name = model = unused_name(shared)
-    shared.reranker(name, model)
-    shared.wait_for_reason("Ready", name)
-    before = shared.get("configmap", f"{name}-milvus")
-    shared.misbehave(model, fault.behaviour())
+    name, expected = broken[fault], FAULTS[fault]
+    ready = shared.wait_for_reason(expected.reason.value, name, expected.seconds)
+    assert "False" == ready["status"]
+    assert expected.seen.lower() in ready["message"].lower()
+    assert MEANINGS[expected.reason].remedy in ready["message"]
+    assert expected.reason.value in shared.kubectl("describe", "rrs", name).split("Events:")[1]
 
-    ready = shared.wait_for_reason(fault.reason.value, name)
-    assert fault.seen.lower() in ready["message"].lower()
+    shared.misbehave(name, None)
+    shared.wait_for_reason("Ready", name)
+
+
+@pytest.mark.parametrize("fault", cases(LATER))
+def test_a_pod_that_was_ready_and_is_not_any_more_is_named_and_its_publication_stays(
+    shared: World, serving: dict[str, str], fault: str
+) -> None:
+    name, expected = serving[fault], FAULTS[fault]
+    before = shared.get("configmap", f"{name}-milvus")
+    shared.misbehave(name, expected.behaviour())
+
+    ready = shared.wait_for_reason(expected.reason.value, name)
+    assert expected.seen.lower() in ready["message"].lower()
     assert before == shared.get("configmap", f"{name}-milvus")
 
-    shared.misbehave(model, None)
+    shared.misbehave(name, None)
     shared.wait_for_reason("Ready", name)
     assert before == shared.get("configmap", f"{name}-milvus")
 
 
 def test_the_fault_of_the_newest_pod_is_told_and_not_that_of_one_that_ended_for_good(shared: World) -> None:
-    name = model = unused_name(shared)
+    name = model = "evicted"
     shared.misbehave(model, pod_status.evicted())
     shared.reranker(name, model)
     shared.wait_for_reason("Evicted", name)
 
     shared.misbehave(model, pod_status.image_pull_back_off())
     shared.wait_for_reason("ImagePullFailed", name)
+    shared.misbehave(model, pod_status.never_ready())
+    shared.wait_for_reason("EngineStarting", name)
     shared.misbehave(model, None)
     shared.wait_for_reason("Ready", name)
     assert 1 == (shared.get("rerankservice", name) or {})["status"]["replicas"]
@@ -212,7 +233,7 @@ def test_the_fault_of_the_newest_pod_is_told_and_not_that_of_one_that_ended_for_
 
 @produces(Reason.STARTUP_TIMEOUT, by="recorded status")
 def test_a_model_that_does_not_answer_within_its_startup_time_is_named_and_left_alone(shared: World) -> None:
-    name = model = unused_name(shared)
+    name = model = "late"
     shared.misbehave(model, pod_status.never_ready())
     shared.reranker(name, model, rollout={"startupTimeoutSeconds": 30})
 
@@ -247,9 +268,9 @@ UNCHANGING: dict[str, tuple[Callable[[], Behaviour | None], Reason]] = {
 @pytest.mark.timeout(RESYNCS * SHORTEST_RESYNC_SECONDS + 120)
 def test_a_hundred_resyncs_of_what_stays_broken_write_nothing(restless: World) -> None:
     restless.engine("ranks-wrong").mode = "wrong-order"
-    for name, (behaviour, reason) in UNCHANGING.items():
+    for name, (behaviour, _) in UNCHANGING.items():
         restless.misbehave(name, behaviour())
-        restless.reranker(name, name)
+    apply_all(restless, UNCHANGING)
     for name, (_, reason) in UNCHANGING.items():
         restless.wait_for_reason(reason.value, name)
     versions, begun = versions_of(restless), resyncs(restless)
@@ -283,6 +304,6 @@ def resyncs(world: World) -> int:
     )
 
 
-def unused_name(world: World) -> str:
-    """A name for a reranker, and for its model, that no other test has in this world."""
-    return f"bge-{len(world.objects('rerankservices'))}"
+def apply_all(world: World, names: Iterable[str]) -> None:
+    """Apply rerankers with these names, and with models of the same names, at once."""
+    world.apply({"apiVersion": "v1", "kind": "List", "items": [a_reranker(name, name) for name in names]})

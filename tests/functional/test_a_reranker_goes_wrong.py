@@ -107,13 +107,9 @@ def test_own_cases_are_asked_in_place_of_the_shipped_ones(world: World) -> None:
     world.reranker(verification={"cases": [case]})
     world.wait_for_reason("Ready")
 
-    asked = {
-        request.body["query"]
-        for request in world.engine("model-a").requests
-        if len(request.body or {}) and request.path == "/rerank"
-    }
-    assert "refund policy" in asked
-    assert not {query for query in asked if "capital" in query and len(query) < 40}
+    asked = [request.body for request in world.engine("model-a").requests if request.body]
+    # An overlong document and a large batch say nothing about ranking, so they are always the same.
+    assert {"refund policy"} == {body["query"] for body in asked if "truncate_prompt_tokens" not in body}
 
 
 def test_the_status_shows_what_was_measured_and_does_not_churn(world: World) -> None:

@@ -75,6 +75,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
+{{- if .Values.diagnosis.readLogs }}
+# Why an engine ended, where the kubelet's two kilobytes do not tell, and how far one is that loads.
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+{{- end }}
+{{- if .Values.verification.restartPods }}
+# spec.verification.onFailure RestartPod: one pod that served and went wrong, so that a new one takes its place.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [delete]
+{{- end }}
 # Creates what `kubectl describe rrs` shows; lists those of a pod, to see whether an autoscaler adds a node for it.
 - apiGroups: [""]
   resources: [events]

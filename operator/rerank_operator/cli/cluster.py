@@ -1,8 +1,10 @@
 """Reach the cluster that a person means, and say in one sentence why that fails."""
 
 import asyncio
+import contextlib
 import dataclasses
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -58,14 +60,22 @@ class Right:
         return cls(found["verb"], resource, found["namespace"] or "*", found["user"])
 
 
-def ask_cluster(
-    work: "Callable[[KubeClient], Awaitable[T]]", kubeconfig: Path | None = None, context: str | None = None
-) -> T:
-    """Connect, do the work, close; ends with exit code 2 when the cluster cannot be asked."""
+class Missing(ClientError):  # noqa: N818 - reads as what happened
+    """The reranker does not exist. The text says which ones do."""
+
+
+@contextlib.contextmanager
+def complaints() -> Iterator[None]:
+    """End with exit code 2 and the remedy when the cluster cannot be asked."""
     try:
-        return asyncio.run(_ask(work, None if kubeconfig is None else str(kubeconfig), context))
+        yield
     except ClientError as error:
         fail(explain(error), UNUSABLE)
+
+
+def ask_cluster(work: "Callable[[KubeClient], Awaitable[T]]", kubeconfig: Path | None, context: str | None) -> T:
+    """Connect, do the work, close. Raises the errors of `clients.errors`."""
+    return asyncio.run(_ask(work, None if kubeconfig is None else str(kubeconfig), context))
 
 
 async def _ask(work: "Callable[[KubeClient], Awaitable[T]]", kubeconfig: str | None, context: str | None) -> T:
@@ -80,6 +90,8 @@ async def _ask(work: "Callable[[KubeClient], Awaitable[T]]", kubeconfig: str | N
 
 def explain(error: ClientError) -> str:
     """What went wrong with the cluster, and the remedy."""
+    if isinstance(error, Missing):
+        return str(error)
     if isinstance(error, ApiRejected) and (right := Right.missing_in(str(error))):
         return f"{right}. Bind a Role to {right.user} that grants it, or use another --context."
     if isinstance(error, NotFound):
@@ -98,7 +110,7 @@ def check_names(name: str, namespace: str | None) -> None:
             )
 
 
-async def missing(kube: "KubeClient", namespace: str, name: str) -> str:
+async def missing(kube: "KubeClient", namespace: str, name: str) -> Missing:
     """What to say of a reranker that does not exist: those that do are named, where they may be listed."""
     from rerank_operator.clients.kube import RERANKERS  # noqa: PLC0415
 
@@ -108,8 +120,8 @@ async def missing(kube: "KubeClient", namespace: str, name: str) -> str:
         async for page, _ in kube.pages(RERANKERS, namespace):
             others += page
     except ApiRejected:
-        return f"{said} Check its name and --namespace."
+        return Missing(f"{said} Check its name and --namespace.")
     if not others:
-        return f"{said} There is none in this namespace: kubectl get {names.PLURAL} --all-namespaces lists all."
+        return Missing(f"{said} There is none in this namespace: kubectl get rrs --all-namespaces lists all.")
     known = ", ".join(sorted(other["metadata"]["name"] for other in others))
-    return f"{said} There are: {known}."
+    return Missing(f"{said} There are: {known}.")

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import typer
 
 from rerank_operator.api.conditions import ConditionType
-from rerank_operator.cli.cluster import Context, Kubeconfig, Name, Namespace, ask_cluster, check_names, missing
+from rerank_operator.cli.cluster import (
+    Context,
+    Kubeconfig,
+    Name,
+    Namespace,
+    ask_cluster,
+    check_names,
+    complaints,
+    missing,
+)
 from rerank_operator.cli.evidence import MOST_EVENTS, Evidence, collect, event_time, revision_of
-from rerank_operator.cli.output import RIGHT, UNUSABLE, WRONG, Format, Output, ago, columns, fail, say, say_json
+from rerank_operator.cli.output import RIGHT, WRONG, Format, Output, ago, columns, say, say_json
 from rerank_operator.cli.standing import Standing, remedy_of, standing_of, words_of
 from rerank_operator.controller.values import Object, Pod, rfc3339, seconds_of
 
@@ -42,10 +51,11 @@ def doctor(
         place = namespace or kube.namespace
         resource = await kube.get(RERANKERS, place, name)
         if resource is None:
-            fail(await missing(kube, place, name), UNUSABLE)
+            raise await missing(kube, place, name)
         return await collect(kube, resource, time.time())
 
-    evidence = ask_cluster(examine, kubeconfig, context)
+    with complaints():
+        evidence = ask_cluster(examine, kubeconfig, context)
     report = build_report(evidence)
     if output is Output.JSON:
         say_json(report)

@@ -174,8 +174,8 @@ def _check(check: Check) -> dict[str, Any]:
 
 
 def _row(check: dict[str, Any]) -> tuple[str, ...]:
-    answer = "right" if check["right"] else f"{check['reason']}: {check['seen']}"
-    return check["asked"], f"{check['seconds']:7.3f} s", answer
+    """What was asked comes last: a question can be in any script, and of any width."""
+    return f"{check['seconds']:.3f} s", "right" if check["right"] else check["reason"], check["asked"]
 
 
 def _tell(report: dict[str, Any]) -> None:

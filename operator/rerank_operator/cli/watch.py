@@ -1,6 +1,7 @@
 """`watch`: follow a reranker until it serves, or until it is clear that waiting does not help."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
@@ -12,17 +13,24 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from rerank_operator.cli.cluster import Context, Kubeconfig, Name, Namespace, ask_cluster, check_names, missing
+from rerank_operator.cli.cluster import (
+    Context,
+    Kubeconfig,
+    Name,
+    Namespace,
+    ask_cluster,
+    check_names,
+    complaints,
+    missing,
+)
 from rerank_operator.cli.output import (
     IN_VAIN,
     RIGHT,
-    UNUSABLE,
     WRONG,
     Format,
     Output,
     ago,
     clean,
-    fail,
     is_terminal,
     program,
     say,
@@ -37,6 +45,7 @@ if TYPE_CHECKING:
 Timeout = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="Give up after this time. A large model loads for many minutes.")
 ]
+_SPINNER_WIDTH: Final = 2
 
 
 class Outcome(StrEnum):
@@ -74,10 +83,10 @@ def watch(
         place = namespace or kube.namespace
         outcome = await _follow(kube, place, name, telling.change, timeout)
         if telling.resource is None and outcome is Outcome.DELETED:
-            fail(await missing(kube, place, name), UNUSABLE)
+            raise await missing(kube, place, name)
         return outcome
 
-    with telling.shown():
+    with complaints(), telling.shown():
         outcome = ask_cluster(follow, kubeconfig, context)
     telling.end(outcome, program(called))
     raise typer.Exit(_CODES[outcome])
@@ -174,12 +183,14 @@ class OnTerminal(Telling):
         return Live(get_renderable=self._now, refresh_per_second=8, transient=True)
 
     def _now(self) -> Spinner:
-        line = "asking the cluster"
+        line = "asking the cluster"  # until the first answer
         if self.resource is not None:
             standing = standing_of(self.resource)
             since = f", for {ago(time.time() - seconds_of(standing.since))}" if standing.since else ""
             line = clean(_line(standing)) + since
-        self._spinner.update(text=Text.assemble(line, (f"  {self.elapsed}", "dim")))
+        text = Text(f"{self.elapsed}  {line}")
+        text.truncate(shutil.get_terminal_size().columns - _SPINNER_WIDTH, overflow="ellipsis")
+        self._spinner.update(text=text)
         return self._spinner
 
 

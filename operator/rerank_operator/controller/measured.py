@@ -14,6 +14,8 @@ from rerank_operator.diagnosis.progress_words import read_progress
 from rerank_operator.rerank.verdict import scale_of, two_digits
 
 MOST_PODS: Final = 20
+ALIKE: Final = 4
+NEGLIGIBLE_MILLISECONDS: Final = 40
 _SAYS_NOTHING: Final = {Reason.ENDPOINT_UNREACHABLE, Reason.ENGINE_UNRESPONSIVE}
 _STEPS: Final = list(LoadingStep)
 
@@ -50,8 +52,13 @@ def _pod_status(pod: Pod, record: Record | None, before: Object | None, now: str
     if record.seconds is not None:
         milliseconds = max(1, round(record.seconds * 1000))
         last = (before or {}).get("latencyMilliseconds")
-        told["latencyMilliseconds"] = last if last and last / 2 <= milliseconds <= last * 2 else milliseconds
+        told["latencyMilliseconds"] = last if last and _is_alike(last, milliseconds) else milliseconds
     return told
+
+
+def _is_alike(last: int, now: int) -> bool:
+    """Whether two latencies (milliseconds) tell the same: traffic alone makes the one three times the other."""
+    return max(last, now) <= max(NEGLIGIBLE_MILLISECONDS, ALIKE * min(last, now))
 
 
 def _figures(observed: Observed, revision: str, before: Object) -> Object:

@@ -127,10 +127,11 @@ def _batch_to_measure(observed: Observed, revision: str, facts: Facts) -> int:
 
 
 def _knows_overlong(observed: Observed, revision: str) -> bool:
-    """Whether a pod of the revision was sent an overlong document; the status remembers it across restarts."""
+    """Whether a pod that is right was sent an overlong document; the status remembers it across restarts."""
     records = (observed.records.get(pod.uid) for pod in observed.pods_of(revision))
     told = observed.resource.get("status", {}).get("verification", {}).get("overlongDocuments")
-    return any(r is not None and r.overlong for r in records) or (told is not None and observed.published == revision)
+    known = any(r is not None and r.verdict.right and r.overlong for r in records)
+    return known or (told is not None and observed.published == revision)
 
 
 def _restart(observed: Observed) -> tuple[Restart | None, float]:

@@ -45,6 +45,21 @@ def test_each_exit_code_has_a_row(name: str, codes: str) -> None:
     assert list(codes) == re.findall(r"^\| `(\d)` \|", SECTIONS[name], re.MULTILINE)
 
 
+@pytest.mark.parametrize(("block", "mode"), [(1, "right"), (2, "overlong-rejected")], ids=["right", "wrong"])
+def test_what_verify_prints_on_the_page_is_what_it_prints(block: int, mode: str) -> None:
+    _, right, wrong = re.findall(r"^```text\n(.*?)^```$", SECTIONS["verify"], re.MULTILINE | re.DOTALL)
+    with EngineDouble(model="BAAI/bge-reranker-v2-m3") as engine:
+        engine.mode = mode
+        arguments = ["verify", engine.url, "--model", "BAAI/bge-reranker-v2-m3", "--language", "en"]
+        printed = CliRunner().invoke(cli, arguments).stdout.replace(engine.url, "http://localhost:8000")
+
+    assert without_times({1: right, 2: wrong}[block]) == without_times(printed)
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"^\d+\.\d+ s", "0.0 s", text, flags=re.MULTILINE)
+
+
 def keys_of(value: Any) -> set[str]:
     """The keys of a JSON value at every depth."""
     if isinstance(value, list):

@@ -40,7 +40,7 @@ def test_a_right_endpoint_is_right_check_by_check(engine: EngineDouble) -> None:
     checks, end = out.split("\n\n")
 
     assert (0, "") == (code, err)
-    assert [] == [line for line in checks.splitlines() if not line.endswith("s  right")]
+    assert [] == [line for line in checks.splitlines() if " s  right  POST " not in line]
     for route in ("/rerank", "/v2/rerank", "/v1/rerank"):
         assert f"POST {route} 'What is the capital of France?'" in checks
     assert f"RerankVerified: {engine.url} is right for Milvus" == end.splitlines()[0]
@@ -80,7 +80,7 @@ def test_a_wrong_endpoint_is_named_with_the_remedy(engine: EngineDouble, mode: s
     checks, end = out.split("\n\n")
 
     assert 1 == code
-    assert f"  {reason}: " in checks.splitlines()[-1]
+    assert f" s  {reason}  POST /rerank" in checks.splitlines()[-1]
     assert f"{reason}: {url} is not right for Milvus" == end.splitlines()[0]
     assert f"  remedy    {MEANINGS[reason].remedy}" in end
 

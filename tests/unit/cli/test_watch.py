@@ -137,13 +137,21 @@ def test_a_missing_right_is_named() -> None:
 
 def test_a_terminal_shows_one_line_with_step_detail_and_times() -> None:
     telling = OnTerminal()
-    assert "asking the cluster  0s" == shown(telling)
+    assert "0s  asking the cluster" == shown(telling)
 
     telling.change(loading("3 of 5"))
-    assert shown(telling).startswith("EngineStarting  LoadingModel: 3 of 5, for ")
+    assert shown(telling).startswith("0s  EngineStarting  LoadingModel: 3 of 5, for ")
 
     telling.change(SERVING)
-    assert f"Ready  {MEANINGS[Reason.READY].when}  0s" == shown(telling)
+    assert f"0s  Ready  {MEANINGS[Reason.READY].when}" == shown(telling)
+
+
+def test_a_line_that_is_too_long_is_cut_to_the_width_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    telling = OnTerminal()
+    telling.change(loading("3 of 5"))
+
+    assert "0s  EngineStarting  Loading…" == shown(telling)
 
 
 def shown(telling: OnTerminal) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
+from rerank_operator.api.v1alpha1 import OverlongDocuments
 from rerank_operator.controller.decisions import Scope
 from rerank_operator.controller.values import Observed, Pod, Record, rfc3339
 from rerank_operator.controller.verification import Verification, plan_verification, questions_of
@@ -74,6 +75,14 @@ def test_after_a_restart_of_the_operator_an_overlong_document_is_not_sent_again(
     (target,) = decided(seen).targets
 
     assert (Scope.EVERYTHING, 0, False) == (target.scope, target.endpoint.batch, target.endpoint.overlong)
+
+
+def test_what_failed_with_an_overlong_document_is_asked_with_one_again() -> None:
+    seen = deployed()
+    rejected = Record(Verdict(Reason.OVERLONG_DOCUMENT_REJECTED), 1, AT, overlong=OverlongDocuments.REJECTED)
+    (target,) = decided(dataclasses.replace(seen, records={"uid-of-pod-1": rejected})).targets
+
+    assert (Scope.EVERYTHING, True) == (target.scope, target.endpoint.overlong)
 
 
 def test_with_verification_disabled_nobody_is_asked() -> None:
