@@ -37,7 +37,7 @@ NO_CPU_LEFT = f"0/1 nodes are available: 1 Insufficient cpu. {_NO_VICTIMS}"
 NO_CPU_ANYWHERE = f"0/1 nodes are available: 1 Insufficient cpu. {_NO_HELP}"
 NO_NODE_MATCHES = f"0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. {_NO_HELP}"
 TAINTED = f"0/1 nodes are available: 1 node(s) had untolerated taint(s). {_NO_HELP}"
-NO_CLAIM = f'0/1 nodes are available: persistentvolumeclaim "models" not found. not found. {_NO_HELP}'
+NO_CLAIM = '0/1 nodes are available: persistentvolumeclaim "models" not found. not found.'
 
 # What containerd says about an image, after `failed to resolve reference "IMAGE": `.
 _REGISTRY = "https://registry.example.com"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
 from tests.cluster import node
-from tests.engine.broken_models import ensure_broken_models
-from tests.engine.tiny_reranker import ensure_model
+from tests.engine.broken_models import break_model
+from tests.engine.build_once import build_once
+from tests.engine.tiny_reranker import ensure_broken_models, ensure_model
 from tests.images.engine import REFERENCE
 from tests.node.conftest import MINUTE, NAMESPACE, Demo, Object
 from tests.produces import produces
@@ -53,9 +55,17 @@ def the_model(**spec: Any) -> Object:
     return a_spec(ensure_model().name, **spec)
 
 
-def broken(kind: str, **spec: Any) -> Object:
-    """A reranker of a model that does not work."""
-    return a_spec(ensure_broken_models()[kind].name, **spec)
+def broken(how: str) -> Object:
+    """A reranker of a copy of the model that is broken in one way."""
+    model = ensure_model()
+    folder = build_once(model.parent / f"{how}-{model.name}", lambda out: break_into(model, how, out))
+    return a_spec(f"{folder.name}/{how}")
+
+
+def break_into(model: Path, how: str, out: Path) -> None:
+    """Break a copy of a model in a new folder."""
+    out.mkdir(parents=True)
+    break_model(model, how, out)
 
 
 def crowded(what: str) -> Object:
@@ -63,41 +73,48 @@ def crowded(what: str) -> Object:
     return {"requests": {"cpu": what, "memory": "1Gi"}, "limits": {"memory": "4Gi"}}
 
 
-# Nothing of these ever starts an engine.
-AT_ONCE: Final[dict[Reason, tuple[Object, str]]] = {
-    Reason.UNSCHEDULABLE: (the_model(resources=crowded("200")), "cpu"),
-    Reason.VOLUME_UNBOUND: (
-        {**the_model(), "model": {"name": "m", "source": {"volume": {"claimName": "nowhere", "path": "m"}}}},
-        "nowhere",
-    ),
-    Reason.POD_SECURITY_FORBIDDEN: (the_model(podTemplate={"spec": {"hostNetwork": True}}), "hostNetwork"),
-    Reason.SECRET_MISSING: (the_model(access={"bearerSecretRef": {"name": "nobody"}}), "nobody"),
-}
-# Each of these starts a real vLLM, which ends for this reason.
-ENGINES_THAT_END: Final[dict[Reason, tuple[Object, str]]] = {
-    Reason.BAD_ENGINE_ARGUMENT: (the_model(engine={"args": ["--no-such-flag"]}), "--no-such-flag"),
-    Reason.OUT_OF_MEMORY: (
-        the_model(resources={"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory": "200Mi"}}),
-        "memory",
-    ),
-    # The kubelet keeps only the end of the log, which does not tell; the operator reads the rest.
-    Reason.MODEL_UNREADABLE: (broken("corrupt"), "SafetensorError"),
-    Reason.UNSUPPORTED_ARCHITECTURE: (broken("deberta"), "DebertaV2ForSequenceClassification"),
-}
+def nothing_starts() -> dict[Reason, tuple[Object, str]]:
+    """Specs of which no engine ever starts, and what must be seen."""
+    nowhere = {"name": "m", "source": {"volume": {"claimName": "nowhere", "path": "m"}}}
+    return {
+        Reason.UNSCHEDULABLE: (the_model(resources=crowded("200")), "cpu"),
+        Reason.VOLUME_UNBOUND: ({**the_model(), "model": nowhere}, "nowhere"),
+        Reason.POD_SECURITY_FORBIDDEN: (the_model(podTemplate={"spec": {"hostNetwork": True}}), "hostNetwork"),
+        Reason.SECRET_MISSING: (the_model(access={"bearerSecretRef": {"name": "nobody"}}), "nobody"),
+    }
 
 
-@produces(*AT_ONCE, by="node")
+def engines_end() -> dict[Reason, tuple[Object, str]]:
+    """Specs that start a real vLLM, which ends for this reason."""
+    little = {"requests": {"cpu": "100m", "memory": "200Mi"}, "limits": {"memory": "200Mi"}}
+    return {
+        Reason.BAD_ENGINE_ARGUMENT: (the_model(engine={"args": ["--no-such-flag"]}), "--no-such-flag"),
+        Reason.OUT_OF_MEMORY: (the_model(resources=little), "memory"),
+        # The kubelet keeps only the end of the log, which does not tell; the operator reads the rest.
+        Reason.MODEL_UNREADABLE: (broken("cut-weights"), "SafetensorError"),
+        Reason.UNSUPPORTED_ARCHITECTURE: (broken("unknown-architecture"), "DebertaV2ForSequenceClassification"),
+    }
+
+
+@produces(Reason.UNSCHEDULABLE, Reason.VOLUME_UNBOUND, Reason.POD_SECURITY_FORBIDDEN, Reason.SECRET_MISSING, by="node")
 def test_what_keeps_a_pod_from_starting_is_named(demo: Demo) -> None:
-    for reason, (spec, _) in AT_ONCE.items():
+    cases = nothing_starts()
+    for reason, (spec, _) in cases.items():
         apply(demo, named(reason), spec)
-    for reason, (_, seen) in AT_ONCE.items():
+    for reason, (_, seen) in cases.items():
         assert_named(demo, reason, seen)
-    demo.kubectl("delete", "rrs", *(named(reason) for reason in AT_ONCE))
+    demo.kubectl("delete", "rrs", *map(named, cases))
 
 
-@produces(*ENGINES_THAT_END, by="node")
+@produces(
+    Reason.BAD_ENGINE_ARGUMENT,
+    Reason.OUT_OF_MEMORY,
+    Reason.MODEL_UNREADABLE,
+    Reason.UNSUPPORTED_ARCHITECTURE,
+    by="node",
+)
 def test_why_an_engine_ends_is_named(demo: Demo) -> None:
-    for reason, (spec, seen) in ENGINES_THAT_END.items():
+    for reason, (spec, seen) in engines_end().items():
         # One after another: each wants both processors.
         apply(demo, named(reason), spec)
         assert_named(demo, reason, seen, seconds=MODEL_STARTS_IN)
@@ -106,7 +123,7 @@ def test_why_an_engine_ends_is_named(demo: Demo) -> None:
 
 @produces(Reason.NOT_A_RERANKER, by="node")
 def test_a_classifier_with_two_labels_is_named_and_never_published(demo: Demo) -> None:
-    apply(demo, "two-labels", broken("two-labels"))
+    apply(demo, "two-labels", a_spec(ensure_broken_models()["two-labels"].name))
 
     assert_named(demo, Reason.NOT_A_RERANKER, "404", "two-labels", MODEL_STARTS_IN)
     demo.kubectl("delete", "rrs", "two-labels")
