@@ -1,7 +1,7 @@
 """Which tests make which reasons happen: every `produces` mark, read by collecting the tests in a process of its own.
 
 `python -m tests.contract.produced` prints them as JSON. Only files that import `produces` are collected: no other can
-hold such a mark, and collecting everything takes three times as long.
+hold such a mark, and collecting everything takes several times as long.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ class _Collector:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Read the marks."""
         self.found = [
-            Production(item.nodeid, str(reason), mark.kwargs["by"])
+            Production(item.nodeid, str(reason), mark.kwargs.get("by", ""))
             for item in session.items
             for mark in item.iter_markers("produces")
             for reason in mark.args

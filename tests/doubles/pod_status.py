@@ -33,7 +33,6 @@ _NO_VICTIMS = (
 )
 NO_GPU_LEFT = f"0/1 nodes are available: 1 Insufficient nvidia.com/gpu. {_NO_VICTIMS}"
 NO_GPU_ANYWHERE = f"0/1 nodes are available: 1 Insufficient nvidia.com/gpu. {_NO_HELP}"
-NO_CPU_LEFT = f"0/1 nodes are available: 1 Insufficient cpu. {_NO_VICTIMS}"
 NO_CPU_ANYWHERE = f"0/1 nodes are available: 1 Insufficient cpu. {_NO_HELP}"
 NO_NODE_MATCHES = f"0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. {_NO_HELP}"
 TAINTED = f"0/1 nodes are available: 1 node(s) had untolerated taint(s). {_NO_HELP}"

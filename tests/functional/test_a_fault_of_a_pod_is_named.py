@@ -96,7 +96,7 @@ FAULTS = {
     "no GPU anywhere": Fault(
         unschedulable(pod_status.NO_GPU_ANYWHERE), Reason.ACCELERATOR_MISSING, "Insufficient nvidia.com/gpu"
     ),
-    "no processor free": Fault(unschedulable(pod_status.NO_CPU_LEFT), Reason.UNSCHEDULABLE, "enough cpu"),
+    "no node is large enough": Fault(unschedulable(pod_status.NO_CPU_ANYWHERE), Reason.UNSCHEDULABLE, "enough cpu"),
     "no node with these labels": Fault(unschedulable(pod_status.NO_NODE_MATCHES), Reason.UNSCHEDULABLE, "nodeSelector"),
     "a taint": Fault(unschedulable(pod_status.TAINTED), Reason.UNSCHEDULABLE, "spec.scheduling.tolerations"),
     "no volume claim": Fault(unschedulable(pod_status.NO_CLAIM), Reason.VOLUME_UNBOUND, '"models" not found'),

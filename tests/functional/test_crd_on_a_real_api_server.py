@@ -8,10 +8,12 @@ import pytest
 import yaml
 
 from rerank_operator.api.conditions import ConditionType
+from rerank_operator.api.reasons import Reason
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import KubectlError
 from tests.contract.generate import CRD_FILE
 from tests.contract.samples import INVALID_SAMPLES, SAMPLES, promise, read
+from tests.produces import produces
 
 pytestmark = pytest.mark.control_plane
 
@@ -66,6 +68,7 @@ def test_an_invalid_sample_is_refused_with_the_promised_message(control_plane: C
     assert promise(file) in str(refused.value)
 
 
+@produces(Reason.PENDING, by="API server")
 def test_a_new_reranker_says_that_no_operator_has_looked_at_it(control_plane: ControlPlane, namespace: str) -> None:
     conditions = create(control_plane, namespace, a_reranker())["status"]["conditions"]
     always = [kind for kind in ConditionType if kind is not ConditionType.AUTOSCALER_ACTIVE]

@@ -2,7 +2,9 @@
 
 import pytest
 
+from rerank_operator.api.reasons import Reason
 from tests.functional.world import Object, World
+from tests.produces import produces
 
 FOREIGN: dict[str, Object] = {
     "Service": {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "bge"}, "spec": {"ports": [{"port": 80}]}},
@@ -10,6 +12,7 @@ FOREIGN: dict[str, Object] = {
 }
 
 
+@produces(Reason.NAME_CONFLICT, by="API server")
 @pytest.mark.parametrize("kind", FOREIGN)
 def test_a_foreign_object_stops_the_reranker_before_a_model_is_loaded(world: World, kind: str) -> None:
     foreign = FOREIGN[kind]
@@ -23,6 +26,7 @@ def test_a_foreign_object_stops_the_reranker_before_a_model_is_loaded(world: Wor
     assert [] == world.objects("deployments")
 
 
+@produces(Reason.NAME_CONFLICT, by="API server")
 def test_a_foreign_deployment_with_the_name_of_a_revision_is_not_overwritten(world: World) -> None:
     world.reranker()
     world.wait_for_reason("Ready")

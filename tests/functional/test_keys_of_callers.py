@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from rerank_operator.api.reasons import Reason
 from tests.doubles.pod_status import never_ready
 from tests.functional.world import World
+from tests.produces import produces
 
 KEY, NEXT_KEY = "sk-first-0123456789", "sk-second-9876543210"
 ACCESS = {"bearerSecretRef": {"name": "callers"}}
@@ -71,6 +73,7 @@ def test_the_pod_mounts_the_secret_and_the_guard_reads_it_there(keyed: World) ->
     assert mount["mountPath"] == env["RERANK_GUARD_KEYS_DIR"]
 
 
+@produces(Reason.KEY_NOT_ENFORCED, by="double")
 def test_an_engine_that_answers_without_the_key_is_never_published(keyed: World) -> None:
     keyed.engine("model-a").keys = frozenset()
     keyed.reranker(access=ACCESS)
@@ -79,6 +82,7 @@ def test_an_engine_that_answers_without_the_key_is_never_published(keyed: World)
     assert keyed.get("configmap", "bge-milvus") is None
 
 
+@produces(Reason.UNAUTHORIZED, by="double")
 def test_another_key_than_that_of_the_secret_is_named(keyed: World) -> None:
     keyed.engine("model-a").keys = frozenset({NEXT_KEY})
     keyed.reranker(access=ACCESS)
@@ -87,6 +91,7 @@ def test_another_key_than_that_of_the_secret_is_named(keyed: World) -> None:
     assert keyed.get("configmap", "bge-milvus") is None
 
 
+@produces(Reason.SECRET_MISSING, Reason.SECRET_KEY_MISSING, by="API server")
 def test_a_missing_secret_is_named_and_so_is_one_without_a_key(world: World) -> None:
     world.misbehave("model-a", never_ready())
     world.engine("model-a").keys = frozenset({KEY})

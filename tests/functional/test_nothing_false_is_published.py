@@ -6,6 +6,7 @@ from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
 from tests.doubles.rerank_answers import ServedModel
 from tests.functional.world import World
+from tests.produces import produces
 
 WRONG = {
     "constant-scores": Reason.SCORES_CONSTANT,
@@ -26,6 +27,7 @@ WRONG = {
 }
 
 
+@produces(*WRONG.values(), by="double")
 def test_each_wrong_answer_is_named_and_nothing_is_published_until_it_is_right(world: World) -> None:
     for number, mode in enumerate(WRONG):
         world.engine(f"model-{number}").mode = mode
@@ -55,6 +57,7 @@ def test_a_slow_engine_is_waited_for_and_blocks_no_other_reranker(world: World) 
     world.wait_for_reason("Ready", name="slow", seconds=30)
 
 
+@produces(Reason.MODEL_NAME_MISMATCH, by="double")
 def test_a_wrong_answer_of_the_model_name_is_told_apart_from_a_missing_route(world: World) -> None:
     world.engine("model-a").served = ServedModel("another", 512)
     world.reranker()

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from rerank_operator.api.reasons import Reason
 from tests.cluster.control_plane import ControlPlane
 from tests.contract.generate import CRD_FILE
 from tests.doubles.pod_status import becomes_ready, crash_loop, image_pull_back_off
 from tests.functional.world import World, running_world, served_model
+from tests.produces import produces
 
 NO_MODEL = "OSError: nowhere is not a valid model identifier listed on 'https://huggingface.co/models'"
 SOON = {"recreateAfterSeconds": 1}
@@ -67,6 +69,7 @@ def test_with_auto_the_old_pod_makes_room_by_itself(one_gpu: World) -> None:
     one_gpu.wait_until(lambda: 1 == len(one_gpu.objects("deployments")))
 
 
+@produces(Reason.ACCELERATOR_MISSING, by="API server")
 def test_with_blue_green_the_candidate_waits_and_the_old_pod_stays(one_gpu: World) -> None:
     first = active(one_gpu)
     one_gpu.reranker(model="model-b", rollout={"strategy": "BlueGreen", **SOON})
@@ -141,6 +144,7 @@ def test_deleting_the_deployment_of_a_candidate_that_failed_tries_it_again(one_g
     assert ["model-b"] == [served_model(pod) for pod in one_gpu.objects("pods")]
 
 
+@produces(Reason.RANKING_WRONG, by="double")
 def test_a_candidate_that_ranks_wrong_gives_the_accelerator_back(one_gpu: World) -> None:
     first = active(one_gpu)
     one_gpu.engine("model-b").mode = "wrong-order"

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from rerank_operator.api.reasons import Reason
 from tests.cluster.control_plane import ControlPlane
 from tests.contract.generate import CRD_FILE
 from tests.doubles.pod_status import never_ready
 from tests.functional.world import Object, World, running_world
+from tests.produces import produces
 
 SCALED_OBJECT_CRD = Path(__file__).resolve().parents[1] / "doubles" / "scaled_object_crd.yaml"
 CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}}
@@ -130,6 +132,7 @@ def test_suspending_takes_the_autoscaler_and_the_budget_away_and_resuming_brings
     world.wait_until(lambda: 2 == len(world.objects("horizontalpodautoscalers,poddisruptionbudgets")))
 
 
+@produces(Reason.KEDA_MISSING, by="API server")
 def test_without_keda_the_reranker_is_ready_and_a_condition_says_what_is_missing(world: World) -> None:
     world.reranker(autoscaling={"maxReplicas": 3, "waitingRequests": WAITING})
     world.wait_for_reason("Ready")

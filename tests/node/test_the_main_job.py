@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from rerank_operator.api.reasons import Reason
 from tests.node.conftest import NAMESPACE, Demo
+from tests.produces import produces
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(3600)]
 
@@ -108,6 +110,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
+@produces(*(Reason(reason) for _, reason, _ in FAULTS.values()), by="node")
 def test_kubectl_describe_names_the_fault_and_the_remedy(demo: Demo) -> None:
     capitals = demo.cluster.get("rerankservice", "capitals", NAMESPACE)
     assert capitals is not None

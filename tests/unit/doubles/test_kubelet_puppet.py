@@ -115,6 +115,10 @@ def test_each_pod_can_have_an_address_of_its_own(plane: ControlPlane, name: str)
         (pod_status.image_pull_back_off(), "Pending", "ImagePullBackOff"),
         (pod_status.create_container_config_error(), "Pending", "CreateContainerConfigError"),
         (pod_status.crash_loop("boom", exit_code=0), "Running", "CrashLoopBackOff"),
+        (pod_status.start_error(), "Running", "CrashLoopBackOff"),
+        (pod_status.mount_failed(), "Pending", "ContainerCreating"),
+        (pod_status.not_ready_any_more(), "Running", {"running"}),
+        (pod_status.node_lost(), "Running", {"running"}),
     ],
 )
 def test_a_pod_fails_as_it_is_told(
@@ -149,6 +153,109 @@ def test_a_pod_that_fits_nowhere_says_so_in_its_condition(plane: ControlPlane, n
         pod = the_pod(plane, name, "Pending")
     (condition,) = pod["status"]["conditions"]
     assert ("PodScheduled", "False", "Unschedulable") == (condition["type"], condition["status"], condition["reason"])
+
+
+def test_an_event_about_the_pod_comes_with_what_happens_to_it(plane: ControlPlane, name: str) -> None:
+    with KubeletPuppet(plane.kubeconfig, f"puppet={name}", behaviour=lambda _pod: pod_status.mount_failed()):
+        deploy(plane, name)
+        pod = the_pod(plane, name, "Pending")
+        wait_until(lambda: len(events_of(plane, pod)) == 1)
+    (event,) = events_of(plane, pod)
+    assert pod_status.NOT_MOUNTED == (event["type"], event["reason"], event["message"])
+    assert ("kubelet", 1) == (event["source"]["component"], event["count"])
+
+
+def events_of(plane: ControlPlane, pod: Pod) -> list[dict[str, Any]]:
+    chosen = f"involvedObject.uid={pod['metadata']['uid']}"
+    found: list[dict[str, Any]] = json.loads(
+        plane.kubectl("get", "events", f"--field-selector={chosen},source=kubelet", "-o", "json")
+    )["items"]
+    return found
+
+
+def test_a_pod_that_restarts_goes_through_all_states_and_stays_not_ready_since_the_first(
+    plane: ControlPlane, name: str
+) -> None:
+    behaviour = pod_status.restarting("boom", every=0.1)
+    with KubeletPuppet(plane.kubeconfig, f"puppet={name}", behaviour=lambda _pod: behaviour):
+        deploy(plane, name)
+        first = ready_since(the_pod(plane, name, "Running"))
+        seen: set[str] = set()
+        wait_until(lambda: bool(seen.update(the_state(plane, name))) or {"running", "terminated", "waiting"} <= seen)
+        wait_until(lambda: pods(plane, name)[0]["status"]["containerStatuses"][0]["restartCount"] >= 5)
+        assert first == ready_since(pods(plane, name)[0])
+
+
+def the_state(plane: ControlPlane, name: str) -> set[str]:
+    """What state the only container is in."""
+    return set(pods(plane, name)[0]["status"]["containerStatuses"][0]["state"])
+
+
+def ready_since(pod: Pod) -> tuple[str, str]:
+    (ready,) = [condition for condition in pod["status"]["conditions"] if condition["type"] == "Ready"]
+    return ready["status"], ready["lastTransitionTime"]
+
+
+def test_a_pull_fails_and_waits_in_turn(plane: ControlPlane, name: str) -> None:
+    behaviour = pod_status.pull_loop(pod_status.IMAGE_UNAUTHORIZED, every=0.1)
+    with KubeletPuppet(plane.kubeconfig, f"puppet={name}", behaviour=lambda _pod: behaviour):
+        deploy(plane, name)
+        the_pod(plane, name, "Pending")
+        seen: dict[str, str] = {}
+        wait_until(lambda: len(seen) == 2 or bool(seen.update(why_it_waits(plane, name))))
+    assert {"ErrImagePull", "ImagePullBackOff"} == set(seen)
+    assert seen["ImagePullBackOff"] == f'Back-off pulling image "vllm:1": ErrImagePull: {seen["ErrImagePull"]}'
+    assert seen["ErrImagePull"].endswith("401 Unauthorized")
+
+
+def why_it_waits(plane: ControlPlane, name: str) -> dict[str, str]:
+    """By reason, the message of the state in which the only container waits."""
+    waiting = pods(plane, name)[0]["status"]["containerStatuses"][0]["state"]["waiting"]
+    return {waiting["reason"]: waiting["message"]}
+
+
+def test_an_evicted_pod_stays_as_it_ended_and_its_successor_waits_for_a_node(plane: ControlPlane, name: str) -> None:
+    told: dict[str, Behaviour | None] = {"behaviour": pod_status.evicted()}
+    with KubeletPuppet(plane.kubeconfig, f"puppet={name}", behaviour=lambda _pod: told["behaviour"]) as puppet:
+        deploy(plane, name)
+        wait_until(lambda: reasons_of(plane, name) == ["", "Evicted"])
+        (waiting,) = [pod for pod in pods(plane, name) if "reason" not in pod["status"]]
+        wait_until(lambda: pod_status.TAINTED in plane.kubectl("get", "pod", waiting["metadata"]["name"], "-o", "json"))
+        told["behaviour"] = None
+        puppet.refresh()
+        wait_until(lambda: [waiting["metadata"]["name"]] == [pod for _, pod in puppet.ready_at])
+        assert ["", "Evicted"] == reasons_of(plane, name)
+
+
+def reasons_of(plane: ControlPlane, name: str) -> list[str]:
+    """The reason of each pod for its phase; empty for one that has not ended."""
+    return sorted(pod["status"].get("reason", "") for pod in pods(plane, name))
+
+
+def test_only_the_node_controller_leaves_the_containers_of_a_lost_pod_ready(plane: ControlPlane, name: str) -> None:
+    with KubeletPuppet(plane.kubeconfig, f"puppet={name}", behaviour=lambda _pod: pod_status.node_lost()):
+        deploy(plane, name)
+        conditions = {c["type"]: c["status"] for c in the_pod(plane, name, "Running")["status"]["conditions"]}
+    assert ("False", "True") == (conditions["Ready"], conditions["ContainersReady"])
+
+
+def test_a_pod_can_be_ready_first_and_fail_later(plane: ControlPlane, name: str) -> None:
+    behaviour = pod_status.ready_until(pod_status.not_ready_any_more(after=0.5))
+    with KubeletPuppet(plane.kubeconfig, f"puppet={name}", behaviour=lambda _pod: behaviour):
+        deploy(plane, name)
+        wait_until(lambda: ready_condition(the_pod(plane, name, "Running")) == "True")
+        wait_until(lambda: ready_condition(pods(plane, name)[0]) == "False")
+    assert pods(plane, name)[0]["status"]["containerStatuses"][0]["started"]
+
+
+def test_a_pod_that_recovers_says_nothing_of_what_was(plane: ControlPlane, name: str) -> None:
+    told: dict[str, Behaviour | None] = {"behaviour": pod_status.unschedulable()}
+    with KubeletPuppet(plane.kubeconfig, f"puppet={name}", behaviour=lambda _pod: told["behaviour"]) as puppet:
+        deploy(plane, name)
+        the_pod(plane, name, "Pending")
+        told["behaviour"] = None
+        puppet.refresh()
+        assert [] == [c for c in the_pod(plane, name, "Running")["status"]["conditions"] if "reason" in c]
 
 
 def test_a_failing_pod_recovers_when_it_is_told(plane: ControlPlane, name: str) -> None:
