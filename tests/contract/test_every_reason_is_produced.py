@@ -1,4 +1,4 @@
-"""No reason is a guess: each that asks a person to do something was made to happen by a test, and so was each source."""
+"""No reason is a guess: a test with a cause made each of them happen that asks a person to do something."""
 
 import pytest
 

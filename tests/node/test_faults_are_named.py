@@ -32,7 +32,7 @@ SIGNAL: Final = """
 import os, signal, sys
 for pid in filter(str.isdigit, os.listdir("/proc")):
     with open(f"/proc/{pid}/cmdline") as file:
-        if "VLLM::EngineCore" in file.read():
+        if file.read().startswith("VLLM::EngineCore"):
             os.kill(int(pid), signal.Signals[sys.argv[1]])
             print("sent to", pid)
 """

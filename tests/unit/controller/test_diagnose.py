@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from rerank_operator.api.reasons import Reason
-from rerank_operator.controller.diagnose import diagnose
-from rerank_operator.controller.values import Pod
+from rerank_operator.controller.diagnose import diagnose, needs_events, needs_log
+from rerank_operator.controller.values import Pod, Said
 from tests.builders import AT, NOW, a_pod
 
 CASES: dict[str, tuple[Reason, dict[str, Any]]] = {
@@ -142,3 +142,105 @@ def test_a_pod_without_a_running_container_is_late_too() -> None:
 
     assert None is diagnose([pod], None, 600, AT + 599)
     assert Reason.STARTUP_TIMEOUT is (diagnose([pod], None, 600, AT + 600) or (None,))[0]
+
+
+def with_container(**status: Any) -> Pod:
+    """A pod that is not ready, and its container."""
+    return a_pod("r", ready=False, containerStatuses=[{"name": "vllm", "started": False, **status}])
+
+
+def ended(code: int = 1, message: str = "", reason: str = "Error") -> dict[str, Any]:
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+CORE_FAILED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
+
+
+def test_a_crash_loop_is_the_same_fault_in_all_its_hundred_states() -> None:
+    last = ended(1, "PermissionError: [Errno 13] Permission denied: '/models/m/model.safetensors'")
+    back_off = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting"}}
+    states = [last, back_off, {"running": {"startedAt": NOW}}]
+    pods = [
+        with_container(state=states[turn % 3], lastState={} if turn % 3 == 0 else last, restartCount=turn // 3)
+        for turn in range(100)
+    ]
+
+    assert 1 == len({diagnose([pod], None, 600, AT) for pod in pods})
+    assert Reason.MODEL_UNREADABLE is (diagnose([pods[0]], None, 600, AT) or (None,))[0]
+
+
+def test_a_failed_pull_is_the_same_fault_in_both_its_states() -> None:
+    cause = 'failed to resolve reference "x": x: not found'
+    states = [
+        {"waiting": {"reason": "ErrImagePull", "message": cause}},
+        {"waiting": {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "x": ErrImagePull: {cause}'}},
+    ]
+
+    assert 1 == len({diagnose([with_container(state=states[turn % 2])], None, 600, AT) for turn in range(100)})
+
+
+def test_an_engine_that_was_killed_for_its_memory_is_told_whatever_its_exit_code() -> None:
+    for last in (ended(137, reason="OOMKilled"), ended(1, reason="OOMKilled"), ended(137)):
+        fault = diagnose([with_container(state=last)], None)
+        assert fault is not None
+        assert Reason.OUT_OF_MEMORY is fault[0]
+
+
+def test_the_log_is_asked_for_and_believed_where_the_kubelets_message_does_not_tell() -> None:
+    untold, told = with_container(state=ended(1, CORE_FAILED)), with_container(state=ended(2, "vllm: error: --x"))
+    cause = "(EngineCore pid=1) ERROR 11-25 12:00:00 [core.py:1] OSError: [Errno 28] No space left on device"
+    log = f"{cause}\n{CORE_FAILED}"
+
+    assert (True, False) == (needs_log(untold), needs_log(told))
+    assert Reason.CRASH_LOOPING is (diagnose([untold], None) or (None,))[0]
+    assert Reason.DISK_FULL is (diagnose([untold], None, logs={untold.uid: log}) or (None,))[0]
+
+
+def test_how_an_engine_ended_is_history_once_it_has_started_again() -> None:
+    state = {"running": {"startedAt": NOW}}
+    pod = a_pod("r", ready=False, containerStatuses=[{"started": True, "state": state, "lastState": ended(1, "x")}])
+
+    assert Reason.ENGINE_UNRESPONSIVE is (diagnose([pod], None) or (None,))[0]
+    assert not needs_log(pod)
+
+
+LOST = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
+
+
+def test_a_node_is_lost_when_only_the_node_controller_says_that_the_pod_is_not_ready() -> None:
+    state = {"started": True, "state": {"running": {"startedAt": NOW}}}
+
+    assert (
+        Reason.NODE_LOST
+        is (diagnose([a_pod("r", ready=False, conditions=LOST, containerStatuses=[state])], None) or (None,))[0]
+    )
+
+
+def test_a_readiness_gate_is_no_lost_node() -> None:
+    gated = [{**LOST[0], "reason": "ReadinessGatesNotReady"}, LOST[1]]
+    state = {"started": True, "state": {"running": {"startedAt": NOW}}}
+
+    assert (
+        Reason.ENGINE_UNRESPONSIVE
+        is (diagnose([a_pod("r", ready=False, conditions=gated, containerStatuses=[state])], None) or (None,))[0]
+    )
+
+
+def test_an_evicted_pod_says_what_ran_short() -> None:
+    pod = a_pod("r", ready=False, phase="Failed", reason="Evicted", message="The node was low on resource: memory.")
+
+    assert (Reason.EVICTED, "The kubelet says: The node was low on resource: memory.") == diagnose([pod], None)
+
+
+CREATING = {"name": "vllm", "started": False, "state": {"waiting": {"reason": "ContainerCreating"}}}
+
+
+def test_what_keeps_a_pod_from_its_volumes_is_in_its_newest_event() -> None:
+    pod = a_pod("r", ready=False, containerStatuses=[CREATING])
+    mount = Said(AT + 5, "FailedMount", 'MountVolume.SetUp failed for volume "keys" : secret "k" not found')
+
+    assert (False, True) == (needs_events(pod, AT + 14), needs_events(pod, AT + 15))
+    assert None is diagnose([pod], None, 600, AT + 20)
+    assert Reason.SECRET_MISSING is (diagnose([pod], None, 600, AT + 20, {pod.uid: (mount,)}) or (None,))[0]
+    pulls = Said(AT + 10, "Pulling", "Pulling image")
+    assert None is diagnose([pod], None, 600, AT + 20, {pod.uid: (mount, pulls)})
