@@ -37,3 +37,10 @@ def test_a_status_decides_what_happens_next(status: int, kind: type[errors.Clien
 @pytest.mark.parametrize("body", [b"<html>proxy</html>", b"[]", b""])
 def test_an_answer_that_is_no_status_is_quoted(body: bytes) -> None:
     assert errors.ApiUnavailable is type(error_of("failed to GET /x", 502, body))
+
+
+def test_a_namespace_that_is_being_deleted_is_told_apart_from_a_missing_right() -> None:
+    cause = b'{"kind": "Status", "message": "it is being terminated", "details": {"causes": [{"reason": "%s"}]}}'
+
+    assert errors.NamespaceTerminating is type(error_of("POST /x", 403, cause % b"NamespaceTerminating"))
+    assert errors.ApiRejected is type(error_of("POST /x", 403, cause % b"Other"))

@@ -164,6 +164,30 @@ def test_a_candidate_that_ranks_wrong_three_times_is_given_up() -> None:
     assert Reason.RANKING_WRONG == gave_up(dataclasses.replace(seen, records=wrong(pod, failures=3)))
 
 
+def test_a_candidate_without_the_route_is_given_up_although_it_never_becomes_ready() -> None:
+    runs = container(started=False, state={"running": {"startedAt": NOW}})
+    seen = a_change(runs, rollout=RECREATE, annotations=HAS_ROOM)
+
+    assert None is gave_up(dataclasses.replace(seen, early=wrong(runs, Reason.NOT_A_RERANKER, failures=2)))
+    assert Reason.NOT_A_RERANKER == gave_up(
+        dataclasses.replace(seen, early=wrong(runs, Reason.NOT_A_RERANKER, failures=3))
+    )
+
+
+@pytest.mark.parametrize("reason", [Reason.ENDPOINT_UNREACHABLE, Reason.ENGINE_UNRESPONSIVE])
+def test_an_engine_that_does_not_listen_yet_is_not_given_up(reason: Reason) -> None:
+    runs = container(started=False, state={"running": {"startedAt": NOW}})
+    seen = a_change(runs, rollout=RECREATE, annotations=HAS_ROOM)
+
+    assert None is gave_up(dataclasses.replace(seen, early=wrong(runs, reason, failures=9)))
+
+
+def test_a_candidate_that_had_started_and_is_not_ready_for_a_moment_is_not_given_up() -> None:
+    runs = container(started=True, state={"running": {"startedAt": NOW}})
+
+    assert None is gave_up(a_change(runs, rollout=RECREATE, annotations=HAS_ROOM), 3600)
+
+
 def test_what_may_pass_by_itself_gets_a_minute() -> None:
     pulling = {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}}
     seen = a_change(container(state=pulling), annotations=HAS_ROOM)
