@@ -33,8 +33,8 @@ def verification_status(observed: Observed, now: str) -> Object | None:
     if not pods or not observed.verifies:
         return None
     wrong_first = sorted(pods, key=lambda told: (told["reason"] == Reason.RERANK_VERIFIED, told["name"]))
-    same_model = any(pod.name in known for pod in observed.pods_of(revision)) or observed.published == revision
-    return {**_figures(observed, revision, before if same_model else {}), "pods": wrong_first[:MOST_PODS]}
+    figures = _figures(observed, revision, before if observed.told_of == revision else {})
+    return {**figures, "pods": wrong_first[:MOST_PODS]}
 
 
 def _pod_status(pod: Pod, record: Record | None, before: Object | None, now: str) -> Object | None:

@@ -195,6 +195,13 @@ class Observed:
         return None
 
     @property
+    def told_of(self) -> str | None:
+        """Revision whose pods the status told of last."""
+        status = self.resource.get("status", {})
+        revision: str | None = status.get("activeRevision") or status.get("candidateRevision")
+        return revision
+
+    @property
     def wanted_replicas(self) -> int:
         """Model pods that should run now."""
         spec = self.wanted.spec

@@ -131,7 +131,7 @@ def _knows_overlong(observed: Observed, revision: str) -> bool:
     records = (observed.records.get(pod.uid) for pod in observed.pods_of(revision))
     told = observed.resource.get("status", {}).get("verification", {}).get("overlongDocuments")
     known = any(r is not None and r.verdict.right and r.overlong for r in records)
-    return known or (told is not None and observed.published == revision)
+    return known or (told is not None and observed.told_of == observed.published == revision)
 
 
 def _restart(observed: Observed) -> tuple[Restart | None, float]:

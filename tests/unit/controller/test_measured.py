@@ -20,7 +20,7 @@ LOADS = "Loading safetensors checkpoint shards:  50% Completed | 1/2 [00:01<00:0
 
 def told(seen: Observed, before: Object | None = None, now: str = NOW) -> Object:
     """The verification status after the one `before`."""
-    seen.resource["status"] = {"verification": before or {}}
+    seen.resource["status"] = {"verification": before or {}, "activeRevision": hash_of()}
     found = verification_status(seen, now)
     assert found is not None
     return found
@@ -62,6 +62,15 @@ def test_an_operator_that_has_just_started_keeps_what_was_written() -> None:
     before = told(serving())
 
     assert before == told(dataclasses.replace(serving(), records={}), before, LATER)
+
+
+def test_figures_of_another_model_are_not_kept() -> None:
+    before, seen = {**told(serving()), "highestScore": "8.1"}, serving()
+    seen.resource["status"] = {"verification": before, "activeRevision": "another"}
+    found = verification_status(seen, LATER)
+
+    assert found is not None
+    assert "1.00" == found["highestScore"]
 
 
 def test_the_time_is_when_the_reason_changed() -> None:

@@ -71,7 +71,7 @@ def test_a_batch_and_an_overlong_document_are_measured_on_one_pod_only() -> None
 
 def test_after_a_restart_of_the_operator_an_overlong_document_is_not_sent_again() -> None:
     seen = dataclasses.replace(serving(), records={})
-    seen.resource["status"] = {"verification": {"overlongDocuments": "Truncated"}}
+    seen.resource["status"] = {"verification": {"overlongDocuments": "Truncated"}, "activeRevision": hash_of()}
     (target,) = decided(seen).targets
 
     assert (Scope.EVERYTHING, 0, False) == (target.scope, target.endpoint.batch, target.endpoint.overlong)
