@@ -65,7 +65,7 @@ def _silent(pod: Pod, startup_seconds: float, at: float, events: Sequence[Said])
     """The fault of a pod whose containers say nothing."""
     if pod.running_since is not None:
         seen = f"The engine of pod {pod.name} runs, and its readiness probe fails"
-        return (Reason.ENGINE_UNRESPONSIVE, seen) if pod.has_started else None
+        return (Reason.ENGINE_UNRESPONSIVE, seen) if pod.was_ready else None
     if fault := _stuck(events):
         return fault
     if at - pod.created >= startup_seconds:

@@ -101,6 +101,20 @@ class Pod:
         return bool(containers) and all(container.get("started") for container in containers)
 
     @property
+    def was_ready(self) -> bool:
+        """Whether the engine that runs now was ready, and is no more.
+
+        A pod is not ready from its creation on, and again from the end of a container on: both are before this run.
+        """
+        since = next(
+            (c.get("lastTransitionTime") for c in self.status.get("conditions", []) if c["type"] == "Ready"), None
+        )
+        runs = self.running_since
+        return (
+            not self.ready and self.has_started and runs is not None and since is not None and seconds_of(since) >= runs
+        )
+
+    @property
     def unschedulable(self) -> Object | None:
         """The condition in which the scheduler says that no node can take the pod."""
         return next(

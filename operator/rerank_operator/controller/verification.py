@@ -159,7 +159,7 @@ def _restart(observed: Observed) -> tuple[Restart | None, float]:
 def _is_failing(pod: Pod, observed: Observed) -> bool:
     """Whether a pod that had begun to serve answered wrong again and again."""
     record = observed.record_of(pod)
-    if record is None or record.verdict.right or not (pod.ready or pod.has_started):
+    if record is None or record.verdict.right or not (pod.ready or pod.was_ready):
         return False
     return record.failures >= int(observed.wanted.spec.verification.failure_threshold)
 

@@ -113,10 +113,14 @@ def test_a_pod_that_simply_starts_has_no_fault() -> None:
     assert diagnose([starting, a_pod("r")], {"status": {}}) is None
 
 
+# The probe fails since the engine runs: it was ready in between.
+NO_LONGER_READY = {"type": "Ready", "status": "False", "lastTransitionTime": NOW}
+
+
 def running(started_at: str, *, started: bool, last: dict[str, Any] | None = None) -> Pod:
     state = {"running": {"startedAt": started_at}}
     status = {"name": "vllm", "started": started, "state": state, "lastState": {"terminated": last} if last else {}}
-    return a_pod("r", ready=False, containerStatuses=[status])
+    return a_pod("r", ready=False, conditions=[NO_LONGER_READY], containerStatuses=[status])
 
 
 def test_a_pod_that_loads_is_late_only_after_its_startup_time() -> None:
@@ -198,10 +202,18 @@ def test_the_log_is_asked_for_and_believed_where_the_kubelets_message_does_not_t
 
 def test_how_an_engine_ended_is_history_once_it_has_started_again() -> None:
     state = {"running": {"startedAt": NOW}}
-    pod = a_pod("r", ready=False, containerStatuses=[{"started": True, "state": state, "lastState": ended(1, "x")}])
+    containers = [{"started": True, "state": state, "lastState": ended(1, "x")}]
+    pod = a_pod("r", ready=False, conditions=[NO_LONGER_READY], containerStatuses=containers)
 
     assert Reason.ENGINE_UNRESPONSIVE is (diagnose([pod], None) or (None,))[0]
     assert not needs_log(pod)
+
+
+def test_a_pod_that_has_just_started_is_not_accused_before_its_first_readiness_probe() -> None:
+    state = {"started": True, "state": {"running": {"startedAt": NOW}}}
+    since_creation = {**NO_LONGER_READY, "lastTransitionTime": "2026-11-24T11:59:00Z"}
+
+    assert None is diagnose([a_pod("r", ready=False, conditions=[since_creation], containerStatuses=[state])], None)
 
 
 LOST = [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}]
@@ -217,7 +229,7 @@ def test_a_node_is_lost_when_only_the_node_controller_says_that_the_pod_is_not_r
 
 
 def test_a_readiness_gate_is_no_lost_node() -> None:
-    gated = [{**LOST[0], "reason": "ReadinessGatesNotReady"}, LOST[1]]
+    gated = [{**NO_LONGER_READY, "reason": "ReadinessGatesNotReady"}, LOST[1]]
     state = {"started": True, "state": {"running": {"startedAt": NOW}}}
 
     assert (

@@ -32,7 +32,8 @@ def asked(seen: Observed) -> list[tuple[str, Scope]]:
 def engine(*, ready: bool, started: bool, since: str = NOW, name: str = "pod-1") -> Pod:
     """A pod whose engine runs since then."""
     container = {"name": "vllm", "started": started, "ready": ready, "state": {"running": {"startedAt": since}}}
-    return a_pod(hash_of(), name, ready=ready, containerStatuses=[container])
+    conditions = [{"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": since}]
+    return a_pod(hash_of(), name, ready=ready, conditions=conditions, containerStatuses=[container])
 
 
 def later(seen: Observed, seconds: float) -> Observed:
