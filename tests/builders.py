@@ -8,7 +8,9 @@ from typing import Any
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import OverlongDocuments, RerankService
-from rerank_operator.controller.values import Observed, Pod, Record, seconds_of
+from rerank_operator.controller.pods import Pod
+from rerank_operator.controller.times import seconds_of
+from rerank_operator.controller.values import Observed, Record
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT, Verdict
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map

@@ -7,8 +7,10 @@ from typing import Any, Final
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.clients.kube import KINDS, RERANKERS, Kind
+from rerank_operator.controller.pods import Pod
 from rerank_operator.controller.status import build_status
-from rerank_operator.controller.values import Observed, Pod, Record, seconds_of
+from rerank_operator.controller.times import seconds_of
+from rerank_operator.controller.values import Observed, Record
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map

@@ -13,6 +13,7 @@ The failing ones repeat the reasons and the wording of Kubernetes 1.36.3 and of 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -194,9 +195,9 @@ def restarting(message: str, *, exit_code: int = 1, reason: str = "", every: flo
     def stages() -> Iterator[Behaviour]:
         for turn in itertools.count():
             if turn:
-                yield Behaviour(every, lambda pod, ip, now, turn=turn: run(pod, ip, now, turn))
-            yield Behaviour(every, lambda pod, ip, now, turn=turn: has_ended(pod, ip, now, last, turn))
-            yield Behaviour(every, lambda pod, ip, now, turn=turn: crashing(pod, ip, now, last, turn))
+                yield Behaviour(every, functools.partial(run, restarts=turn))
+            yield Behaviour(every, functools.partial(has_ended, last=last, restarts=turn))
+            yield Behaviour(every, functools.partial(crashing, last=last, restarts=turn))
 
     return Behaviour(every, lambda pod, ip, now: run(pod, ip, now, 0), then=stages)
 

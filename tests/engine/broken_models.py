@@ -40,7 +40,11 @@ def configured(**settings: Any) -> Callable[[Path], None]:
 
 def cut(name: str, size: int) -> Callable[[Path], None]:
     """Break a model by keeping only the first bytes of a file, as a copy does that was broken off."""
-    return lambda model: (model / name).write_bytes((model / name).read_bytes()[:size])
+
+    def shorten(model: Path) -> None:
+        (model / name).write_bytes((model / name).read_bytes()[:size])
+
+    return shorten
 
 
 def unreadable(name: str) -> Callable[[Path], None]:
@@ -100,7 +104,7 @@ def ensure_untrained(kind: str) -> Path:
 
 
 def _make(kind: str, out: Path) -> None:
-    command = [environment.ensure().python, "-W", "ignore", "-m", "tests.engine.untrained", kind, out]
+    command = [str(environment.ensure().python), "-W", "ignore", "-m", "tests.engine.untrained", kind, str(out)]
     variables = {"PYTHONPATH": str(_ROOT), "HF_HUB_OFFLINE": "1", "HOME": str(out.parent)}
     done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
     if done.returncode != 0:

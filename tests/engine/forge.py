@@ -56,7 +56,7 @@ class Starts:
                 os.read(self._ended, 4096)
                 self._tell_who_ended()
             if INPUT in readable:
-                order = sys.stdin.buffer.raw.readline()  # type: ignore[attr-defined] # a pipe is read through a FileIO
+                order = sys.stdin.buffer.raw.readline()  # type: ignore[union-attr] # a pipe is read through a FileIO
                 if not order:
                     break
                 if (pid := os.fork()) == 0:

@@ -15,7 +15,7 @@ import pytest
 
 from rerank_operator.api.reasons import Reason
 from rerank_operator.diagnosis.engine_words import read_last_words
-from tests.doubles.hub import BUSY, ModelHub, Published
+from tests.doubles.hub import BUSY, ModelHub, Published, Refusal
 from tests.engine.broken_models import BREAKS, ENOUGH_FOR_THE_HEADER, break_model
 from tests.engine.forked_vllm import Forge, ForkedVllm, Start
 from tests.engine.memory_limit import MemoryLimit
@@ -156,7 +156,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     model = ensure_model()
     for how in BREAKS:
         break_model(model, how, folder / "broken")
-    models = {
+    models: dict[str, Published | Refusal] = {
         "org/model": Published(model),
         "org/gated": Published(model, gated=True),
         "org/private": Published(model, private=True),
@@ -171,7 +171,7 @@ def chosen_by(request: pytest.FixtureRequest) -> list[str]:
     """Return the names of the failures that this run is about."""
     items = (item for item in request.session.items if isinstance(item, pytest.Function))
     ours = (item for item in items if item.module is request.module)
-    return [item.callspec.params["name"] for item in ours if hasattr(item, "callspec")]
+    return [str(item.callspec.params["name"]) for item in ours if hasattr(item, "callspec")]
 
 
 def last_words(log: str) -> str:

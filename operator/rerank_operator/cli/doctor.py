@@ -20,7 +20,8 @@ from rerank_operator.cli.cluster import (
 from rerank_operator.cli.evidence import MOST_EVENTS, Evidence, collect, event_time, revision_of
 from rerank_operator.cli.output import RIGHT, WRONG, Format, Output, ago, columns, say, say_json
 from rerank_operator.cli.standing import Standing, remedy_of, standing_of, words_of
-from rerank_operator.controller.values import Object, Pod, rfc3339, seconds_of
+from rerank_operator.controller.pods import Object, Pod
+from rerank_operator.controller.times import rfc3339, seconds_of
 
 if TYPE_CHECKING:
     from rerank_operator.clients.kube import KubeClient

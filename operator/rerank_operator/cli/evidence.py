@@ -12,7 +12,9 @@ from rerank_operator.api.v1alpha1 import RerankServiceSpec
 from rerank_operator.cli.cluster import Right
 from rerank_operator.clients.errors import ApiRejected, ApiUnavailable
 from rerank_operator.controller.diagnose import diagnose
-from rerank_operator.controller.values import Fault, Object, Pod, Said, seconds_of
+from rerank_operator.controller.pods import Object, Pod, Said
+from rerank_operator.controller.times import seconds_of
+from rerank_operator.controller.values import Fault
 
 if TYPE_CHECKING:
     from rerank_operator.clients.kube import Kind, KubeClient

@@ -37,7 +37,7 @@ from rerank_operator.cli.output import (
     say_json,
 )
 from rerank_operator.cli.standing import Object, Standing, standing_of
-from rerank_operator.controller.values import rfc3339, seconds_of
+from rerank_operator.controller.times import rfc3339, seconds_of
 
 if TYPE_CHECKING:
     from rerank_operator.clients.kube import KubeClient

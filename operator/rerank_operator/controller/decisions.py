@@ -3,7 +3,8 @@
 import dataclasses
 from enum import StrEnum
 
-from rerank_operator.controller.values import Key, Object, Pod
+from rerank_operator.controller.pods import Object, Pod
+from rerank_operator.controller.values import Key
 from rerank_operator.rerank.finding import Endpoint
 from rerank_operator.rerank.verdict import Verdict
 

@@ -11,7 +11,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from rerank_operator.api.reasons import Reason
-from rerank_operator.controller.values import Fault, Object, Pod, Said, seconds_of
+from rerank_operator.controller.pods import Object, Pod, Said
+from rerank_operator.controller.times import seconds_of
+from rerank_operator.controller.values import Fault
 from rerank_operator.diagnosis import kubelet_words
 from rerank_operator.diagnosis.admission_words import read_rejection
 from rerank_operator.diagnosis.engine_words import read_last_words, telling_line
@@ -20,7 +22,7 @@ from rerank_operator.diagnosis.scheduler_words import read_unschedulable
 # From the startup probe's last failure to the end of the container: one period, the grace period, some room.
 KILL_SECONDS: Final = 120.0
 # A pod that is given to a node starts its containers within this time, unless something is wrong or is pulled.
-STUCK_SECONDS: Final = 15.0
+NO_CONTAINER_SECONDS: Final = 15.0
 _KILLED: Final = 137
 # Words that leave open why: a log may tell.
 _UNTOLD: Final = {Reason.CRASH_LOOPING}
@@ -91,7 +93,7 @@ def needs_events(pod: Pod, at: float) -> bool:
     """Whether only Events tell what keeps the pod: from a node, from its volumes, or from answering."""
     if pod.ready:
         return False
-    return bool(pod.unschedulable) or (pod.running_since is None and at >= pod.created + STUCK_SECONDS)
+    return bool(pod.unschedulable) or (pod.running_since is None and at >= pod.created + NO_CONTAINER_SECONDS)
 
 
 def _is_lost(pod: Pod) -> bool:

@@ -12,7 +12,8 @@ import kopf
 
 from rerank_operator.api import names
 from rerank_operator.controller.mirror import Mirror, owner_key
-from rerank_operator.controller.values import Key, Object
+from rerank_operator.controller.pods import Object
+from rerank_operator.controller.values import Key
 from rerank_operator.controller.workqueue import WorkQueue
 
 WATCH_SECONDS: Final = 600

@@ -9,7 +9,9 @@ from typing import Final, NamedTuple
 
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import LoadingStep
-from rerank_operator.controller.values import Object, Observed, Pod, Record, rfc3339
+from rerank_operator.controller.pods import Object, Pod
+from rerank_operator.controller.times import rfc3339
+from rerank_operator.controller.values import Observed, Record
 from rerank_operator.diagnosis.progress_words import read_progress
 from rerank_operator.rerank.verdict import scale_of, two_digits
 

@@ -19,7 +19,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from rerank_operator.api import names
-from rerank_operator.controller.values import Key, Object
+from rerank_operator.controller.pods import Object
+from rerank_operator.controller.values import Key
 
 _POD_METADATA = (
     "name",

@@ -14,7 +14,9 @@ from rerank_operator.clients.errors import ApiRejected, ClientError
 from rerank_operator.clients.kube import CONFIG_MAPS, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
 from rerank_operator.controller.diagnose import needs_events, needs_log
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.values import Fault, Key, Object, Observed, Pod, Record, Said, seconds_of
+from rerank_operator.controller.pods import Object, Pod, Said
+from rerank_operator.controller.times import seconds_of
+from rerank_operator.controller.values import Fault, Key, Observed, Record
 from rerank_operator.engine.keys import keys_of
 
 # Before that a log says nothing worth telling.

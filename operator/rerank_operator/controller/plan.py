@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.controller.decisions import Plan
+from rerank_operator.controller.pods import Object
 from rerank_operator.controller.rollout import Rollout, plan_rollout
 from rerank_operator.controller.scaling import plan_scaling
-from rerank_operator.controller.values import Object, Observed
+from rerank_operator.controller.values import Observed
 from rerank_operator.controller.verification import Verification, plan_verification
 from rerank_operator.milvus.config_map import config_hash
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map

@@ -16,7 +16,8 @@ from rerank_operator.controller.plan import make_plan
 from rerank_operator.controller.publish import publish
 from rerank_operator.controller.restart import restart
 from rerank_operator.controller.status import report
-from rerank_operator.controller.values import Key, Object, Observed, rfc3339
+from rerank_operator.controller.times import rfc3339
+from rerank_operator.controller.values import Key, Observed
 from rerank_operator.controller.verify import Verifier
 from rerank_operator.resources.event import build_event
 from rerank_operator.resources.revision import EngineImages
@@ -98,7 +99,7 @@ class Reconciler:
         await self._post_event(observed, condition)
 
     async def _post_event(self, observed: Observed, ready: Condition) -> None:
-        event: Object = build_event(observed.resource, ready, rfc3339(observed.at))
+        event = build_event(observed.resource, ready, rfc3339(observed.at))
         try:
             await self.kube.post_event(event)
         except ClientError as error:  # an Event is a courtesy: the condition says the same

@@ -18,8 +18,10 @@ from typing import Any, Final
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import Strategy
-from rerank_operator.controller.diagnose import diagnose_pod, rejection
-from rerank_operator.controller.values import Fault, Object, Observed, Pod, rfc3339, seconds_of
+from rerank_operator.controller.diagnose import NO_CONTAINER_SECONDS, diagnose_pod, needs_events, rejection
+from rerank_operator.controller.pods import Object, Pod
+from rerank_operator.controller.times import rfc3339, seconds_of
+from rerank_operator.controller.values import Fault, Observed
 from rerank_operator.resources.revision import facts_of
 
 # What the cluster autoscaler and Karpenter say about a pod that waits.
@@ -29,6 +31,7 @@ _NO_SCALE_UP: Final = {"NotTriggerScaleUp", "FailedScaleUp"}
 AUTOSCALER_SECONDS: Final = 900.0
 # An autoscaler may still take back what it announced, and Events do not wake us.
 LOOK_FOR_NODE_SECONDS: Final = 30.0
+LONGEST_LOOK_SECONDS: Final = 300.0
 # Reasons that may pass by themselves (a registry, a Secret about to be created) get this long.
 STUCK_SECONDS: Final = 60.0
 # The accelerator of a pod that has just gone is not free in the same instant.
@@ -117,7 +120,7 @@ def _is_in_the_way(pod: Pod, observed: Observed) -> bool:
     On a node that was lost a deleted pod stays for ever; its accelerator is lost too, and not worth waiting for.
     """
     is_lost = pod.gone_by is not None and observed.at >= pod.gone_by + LOST_SECONDS
-    return pod.revision == observed.active and not is_lost
+    return pod.revision == observed.active and not is_lost and not pod.has_ended
 
 
 def _takes_over(observed: Observed, active: Object) -> bool:
@@ -182,10 +185,12 @@ def _turning_points(observed: Observed, revisions: Mapping[str, Object]) -> Iter
             continue
         yield pod.created + STUCK_SECONDS
         yield pod.created + startup_seconds
+        if pod.running_since is None:
+            yield pod.created + NO_CONTAINER_SECONDS
+        if needs_events(pod, observed.at):  # and none of them wakes us
+            yield observed.at + min(max(LOOK_FOR_NODE_SECONDS, (observed.at - pod.created) / 4), LONGEST_LOOK_SECONDS)
         if pod.unschedulable:
             yield _unschedulable_since(pod) + rollout.recreate_after_seconds
-            if scale_up_of(pod, observed) is not None:
-                yield observed.at + LOOK_FOR_NODE_SECONDS
         for container in pod.status.get("containerStatuses", []):
             if started_at := container.get("state", {}).get("running", {}).get("startedAt"):
                 yield seconds_of(started_at) + startup_seconds

@@ -1,7 +1,8 @@
 """What keeps enough pods there: the budget for node drains, and the autoscaler. Pure."""
 
 from rerank_operator.controller.decisions import Plan
-from rerank_operator.controller.values import Object, Observed
+from rerank_operator.controller.pods import Object
+from rerank_operator.controller.values import Observed
 from rerank_operator.resources.autoscaler import build_autoscaler
 from rerank_operator.resources.disruption import build_disruption_budget
 from rerank_operator.resources.drift import is_drifted

@@ -13,9 +13,11 @@ from rerank_operator.clients.kube import KubeClient
 from rerank_operator.controller.diagnose import diagnose
 from rerank_operator.controller.measured import progress_status, verification_status
 from rerank_operator.controller.mirror import Mirror
+from rerank_operator.controller.pods import Object, Pod
 from rerank_operator.controller.rollout import lacks_what_the_active_holds, scale_up_of
 from rerank_operator.controller.scaling import lacks_keda
-from rerank_operator.controller.values import Fault, Object, Observed, Pod, Record, rfc3339, seconds_of
+from rerank_operator.controller.times import rfc3339, seconds_of
+from rerank_operator.controller.values import Fault, Observed, Record
 from rerank_operator.resources.revision import facts_of
 
 # Faults that often pass by themselves: a node is added, comes back, or an engine catches up.
@@ -178,7 +180,9 @@ def _why_not_ready(observed: Observed) -> Fault | None:
     stored = observed.revisions.get(desired)
     startup_seconds = facts_of(stored).startup_seconds if stored else math.inf
     deployment = observed.deployments.get(desired)
-    fault = diagnose(pods, deployment, startup_seconds, observed.at, observed.events, observed.logs)
+    fault = diagnose(
+        pods or observed.ended_pods(desired), deployment, startup_seconds, observed.at, observed.events, observed.logs
+    )
     # What the engine itself answers tells more than that the kubelet's probe fails.
     wrong = observed.wrong_verdict(desired) if fault is None or fault[0] is Reason.ENGINE_UNRESPONSIVE else None
     return _wrong(*wrong) if wrong else fault

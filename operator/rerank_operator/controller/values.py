@@ -1,39 +1,21 @@
 """What passes between the stages. Frozen; nothing here reads or writes anything."""
 
 import dataclasses
-import datetime as dt
 import functools
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import OverlongDocuments, RerankService, VerificationMode
+from rerank_operator.controller.pods import Object, Pod, Said
+from rerank_operator.controller.times import seconds_of
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import Verdict
 from rerank_operator.resources.revision import revision_hash
 
-Object = dict[str, Any]
 Fault = tuple[Reason, str]
-
-
-def seconds_of(time: str) -> float:
-    """Epoch seconds of an RFC 3339 time in UTC, as Kubernetes writes it."""
-    return dt.datetime.fromisoformat(time).timestamp()
-
-
-def rfc3339(seconds: float) -> str:
-    """The time at these epoch seconds, as Kubernetes writes it."""
-    return dt.datetime.fromtimestamp(seconds, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-class Said(NamedTuple):
-    """What an Event says about a pod, and when (epoch seconds) it was said last."""
-
-    at: float
-    reason: str
-    message: str = ""
 
 
 class Key(NamedTuple):
@@ -41,86 +23,6 @@ class Key(NamedTuple):
 
     namespace: str
     name: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Pod:
-    """A model pod, as far as decisions depend on it."""
-
-    name: str
-    uid: str
-    revision: str
-    ip: str
-    ready: bool
-    terminating: bool
-    created: float
-    gone_by: float | None
-    status: Object
-
-    @classmethod
-    def of(cls, obj: Object) -> "Pod":
-        """Read a pod object."""
-        metadata, status = obj["metadata"], obj.get("status", {})
-        conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
-        return cls(
-            name=metadata["name"],
-            uid=metadata["uid"],
-            revision=metadata.get("labels", {}).get(names.LABEL_REVISION, ""),
-            ip=status.get("podIP", ""),
-            ready=conditions.get("Ready") == "True",
-            terminating="deletionTimestamp" in metadata,
-            created=seconds_of(metadata["creationTimestamp"]),
-            # Kubernetes writes the end of the grace period there.
-            gone_by=seconds_of(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
-            status=status,
-        )
-
-    @property
-    def scheduled_at(self) -> float | None:
-        """When (epoch seconds) the pod was given to a node; None before."""
-        given = (c for c in self.status.get("conditions", []) if (c["type"], c["status"]) == ("PodScheduled", "True"))
-        condition = next(given, None)
-        return None if condition is None else seconds_of(condition["lastTransitionTime"])
-
-    @property
-    def running_since(self) -> float | None:
-        """Since when (epoch seconds) the engine's container runs; None while it does not."""
-        states = [c.get("state", {}).get("running") for c in self.status.get("containerStatuses", [])]
-        times = [state["startedAt"] for state in states if state and state.get("startedAt")]
-        return max(map(seconds_of, times)) if times and len(times) == len(states) else None
-
-    @property
-    def restarts(self) -> int:
-        """How often a container of the pod was started again."""
-        return sum(c.get("restartCount", 0) for c in self.status.get("containerStatuses", []))
-
-    @property
-    def has_started(self) -> bool:
-        """Whether the engine that runs now has answered the startup probe once."""
-        containers = self.status.get("containerStatuses", [])
-        return bool(containers) and all(container.get("started") for container in containers)
-
-    @property
-    def was_ready(self) -> bool:
-        """Whether the engine that runs now was ready, and is no more.
-
-        A pod is not ready from its creation on, and again from the end of a container on: both are before this run.
-        """
-        since = next(
-            (c.get("lastTransitionTime") for c in self.status.get("conditions", []) if c["type"] == "Ready"), None
-        )
-        runs = self.running_since
-        return (
-            not self.ready and self.has_started and runs is not None and since is not None and seconds_of(since) >= runs
-        )
-
-    @property
-    def unschedulable(self) -> Object | None:
-        """The condition in which the scheduler says that no node can take the pod."""
-        return next(
-            (c for c in self.status.get("conditions", []) if c["type"] == "PodScheduled" and c["status"] == "False"),
-            None,
-        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -250,8 +152,12 @@ class Observed:
         return annotations
 
     def pods_of(self, revision: str) -> tuple[Pod, ...]:
-        """Pods of a revision that are not on their way out."""
-        return tuple(pod for pod in self.pods if pod.revision == revision and not pod.terminating)
+        """Pods of a revision that are not on their way out, and have not ended."""
+        return tuple(p for p in self.pods if p.revision == revision and not p.terminating and not p.has_ended)
+
+    def ended_pods(self, revision: str) -> tuple[Pod, ...]:
+        """Pods of a revision that ended for good; they tell why only as long as no other pod is there."""
+        return tuple(pod for pod in self.pods if pod.revision == revision and pod.has_ended)
 
     def ready_pods(self, revision: str) -> tuple[Pod, ...]:
         """Pods of a revision for which kubelet's own forward pass succeeded."""

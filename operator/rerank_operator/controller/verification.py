@@ -14,7 +14,9 @@ from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import OnFailure, RerankServiceSpec
 from rerank_operator.catalog.models import lookup
 from rerank_operator.controller.decisions import Restart, Scope, Target
-from rerank_operator.controller.values import Key, Object, Observed, Pod, rfc3339, seconds_of
+from rerank_operator.controller.pods import Object, Pod
+from rerank_operator.controller.times import rfc3339, seconds_of
+from rerank_operator.controller.values import Key, Observed
 from rerank_operator.engine.command import MAX_DOCUMENTS
 from rerank_operator.rerank.finding import Endpoint
 from rerank_operator.rerank.questions import Question, questions_in
@@ -144,7 +146,7 @@ def _restart(observed: Observed) -> tuple[Restart | None, float]:
     pods = observed.pods_of(revision)
     if wanted.on_failure is not OnFailure.RESTART_POD or not observed.is_in_service(revision):
         return None, 0.0
-    if len(pods) < observed.wanted_replicas or len(pods) < len(observed.pods):
+    if len(pods) < observed.wanted_replicas or any(pod not in pods and not pod.has_ended for pod in observed.pods):
         return None, 0.0
     failing = [pod for pod in pods if _is_failing(pod, observed)]
     if not failing or any(not pod.ready for pod in pods if pod not in failing):

@@ -6,7 +6,7 @@ import pytest
 
 from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.diagnose import diagnose, needs_events, needs_log
-from rerank_operator.controller.values import Pod, Said
+from rerank_operator.controller.pods import Pod, Said
 from tests.builders import AT, NOW, a_pod
 
 CASES: dict[str, tuple[Reason, dict[str, Any]]] = {

@@ -7,8 +7,10 @@ import pytest
 
 from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.measured import progress_status, verification_status
+from rerank_operator.controller.pods import Object, Pod, Said
 from rerank_operator.controller.status import build_status, is_worth_a_write, judge_conditions
-from rerank_operator.controller.values import Object, Observed, Pod, Record, Said, rfc3339
+from rerank_operator.controller.times import rfc3339
+from rerank_operator.controller.values import Observed, Record
 from rerank_operator.rerank.verdict import Verdict
 from tests.builders import AT, NOW, a_pod, deployed, hash_of, serving, wrong
 

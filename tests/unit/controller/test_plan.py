@@ -5,7 +5,8 @@ import dataclasses
 from rerank_operator.api import names
 from rerank_operator.controller.decisions import Plan
 from rerank_operator.controller.plan import make_plan
-from rerank_operator.controller.values import Object, Observed, Record
+from rerank_operator.controller.pods import Object
+from rerank_operator.controller.values import Observed, Record
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT
 from tests.builders import (

@@ -8,8 +8,10 @@ import pytest
 
 from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
+from rerank_operator.controller.pods import Object, Pod, Said
 from rerank_operator.controller.rollout import AUTOSCALER_SECONDS, LOST_SECONDS, STUCK_SECONDS, Rollout, plan_rollout
-from rerank_operator.controller.values import Object, Observed, Pod, Said, rfc3339, seconds_of
+from rerank_operator.controller.times import rfc3339, seconds_of
+from rerank_operator.controller.values import Observed
 from tests.builders import (
     NOW,
     a_pod,

@@ -9,8 +9,9 @@ from rerank_operator.api import names
 from rerank_operator.api.conditions import ConditionType
 from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
+from rerank_operator.controller.pods import Pod, Said
 from rerank_operator.controller.status import build_status, judge_conditions
-from rerank_operator.controller.values import Observed, Pod, Said
+from rerank_operator.controller.values import Observed
 from tests.builders import (
     AT,
     NOW,

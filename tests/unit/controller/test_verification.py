@@ -10,7 +10,9 @@ from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import OverlongDocuments
 from rerank_operator.controller.decisions import Scope
-from rerank_operator.controller.values import Observed, Pod, Record, rfc3339
+from rerank_operator.controller.pods import Pod
+from rerank_operator.controller.times import rfc3339
+from rerank_operator.controller.values import Observed, Record
 from rerank_operator.controller.verification import Verification, plan_verification, questions_of
 from rerank_operator.rerank.questions import questions_in
 from rerank_operator.rerank.verdict import Verdict

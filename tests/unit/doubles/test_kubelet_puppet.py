@@ -181,7 +181,12 @@ def test_a_pod_that_restarts_goes_through_all_states_and_stays_not_ready_since_t
         deploy(plane, name)
         first = ready_since(the_pod(plane, name, "Running"))
         seen: set[str] = set()
-        wait_until(lambda: bool(seen.update(the_state(plane, name))) or {"running", "terminated", "waiting"} <= seen)
+
+        def has_seen_all() -> bool:
+            seen.update(the_state(plane, name))
+            return {"running", "terminated", "waiting"} <= seen
+
+        wait_until(has_seen_all)
         wait_until(lambda: pods(plane, name)[0]["status"]["containerStatuses"][0]["restartCount"] >= 5)
         assert first == ready_since(pods(plane, name)[0])
 
