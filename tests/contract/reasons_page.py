@@ -23,25 +23,34 @@ _HEAD = """\
 # Reasons
 
 A reranker passes these conditions: {conditions}.
-`{autoscaler}` is beside them: it is there with `spec.autoscaling` only, and `Ready` does not depend on it.
 Each condition has one reason.
 `kubectl get rrs` shows the reason of `Ready`; `kubectl describe rrs NAME` shows all of them with their messages.
 A message says what was seen, and then the remedy of this page.
 
 `Ready` repeats the reason of the first condition that is not True, so every other reason of this page can appear there.
+`{progressing}` is True while `Ready` is not, and it may pass by itself.
+`{stalled}` is True while `Ready` is not, and a person must do what the message says.
+Both have the reason of `Ready`, and both are False while `spec.suspend` is true.
+`{autoscaler}` is there with `spec.autoscaling` only, and `Ready` does not depend on it.
+
 A condition whose turn has not come repeats the reason of the one that it waits for.
 Reasons are part of the API: they keep their names.
 """
+# Conditions that a reranker does not pass; the head says what each of them is.
+_BESIDE = {
+    "progressing": ConditionType.PROGRESSING,
+    "stalled": ConditionType.STALLED,
+    "autoscaler": ConditionType.AUTOSCALER_ACTIVE,
+}
 _BEFORE_ALL = "Before any operator has looked"
 _ROW_HEAD = "| reason | when | remedy |\n|---|---|---|\n"
 
 
 def build_page() -> str:
     """The page: one table for each condition, in the order in which a reranker passes them."""
-    autoscaler = ConditionType.AUTOSCALER_ACTIVE
-    conditions = ", ".join(f"`{kind.value}`" for kind in ConditionType if kind is not autoscaler)
+    conditions = ", ".join(f"`{kind.value}`" for kind in ConditionType if kind not in _BESIDE.values())
     sections = [f"## {title}\n\n{_ROW_HEAD}{''.join(map(_row, reasons))}" for title, reasons in group_reasons()]
-    return "\n".join([_HEAD.format(conditions=conditions, autoscaler=autoscaler.value), *sections])
+    return "\n".join([_HEAD.format(conditions=conditions, **_BESIDE), *sections])
 
 
 def group_reasons() -> Iterator[tuple[str, list[Reason]]]:

@@ -8,7 +8,7 @@ import subprocess
 import tomllib
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -27,37 +27,20 @@ from rerank_operator.settings import Settings
 from tests.contract import reasons_page, spec_page
 from tests.contract.chart import ROOT
 from tests.contract.generate import INSTALL_FILE
+from tests.contract.pages import BLOCK, Block, blocks, rows
 from tests.contract.samples import SAMPLES, read
 
 README, CONTRIBUTING = ROOT / "README.md", ROOT / "CONTRIBUTING.md"
-CONTRACT, SECURITY = ROOT / "docs" / "contract.md", ROOT / "docs" / "security.md"
+CONTRACT, SECURITY, TROUBLESHOOTING = (
+    ROOT / "docs" / f"{page}.md" for page in ("contract", "security", "troubleshooting")
+)
 PAGES = [README, CONTRIBUTING, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINES_BEFORE_THE_FIRST_RESULT = 40
+# Fields of other resources that a page names, and a file that looks like one.
+NOT_OURS = {"spec.config", "spec.wait", "spec.timeout", "spec.healthChecks", "spec.md", "status.py"}
 
-_BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _HERE_DOCUMENT = re.compile(r"<<'EOF'\n(.*?)^EOF$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
-
-
-class Block(NamedTuple):
-    """A fenced block of a page; `line` is where it starts."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.page.name}:{self.line}"
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    return [
-        Block(page, text.count("\n", 0, found.start()) + 1, found["language"], found["text"])
-        for found in _BLOCK.finditer(text)
-    ]
 
 
 def written_in(*languages: str) -> list[Block]:
@@ -76,14 +59,8 @@ def here_documents() -> list[Block]:
 def code_of(page: Path) -> str:
     """All that a page sets as code, in blocks or in a line."""
     text = page.read_text(encoding="utf-8")
-    in_lines = re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text))
+    in_lines = re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
     return "\n".join([block.text for block in blocks(page)] + in_lines)
-
-
-def rows(page: Path) -> list[list[str]]:
-    """The rows of all tables of a page, as cells."""
-    lines = page.read_text(encoding="utf-8").splitlines()
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
 
 
 def keys_of_the_config_map() -> set[str]:
@@ -108,7 +85,7 @@ def published() -> Publication:
 
 def anchors(page: Path) -> set[str]:
     """The names by which a heading can be linked."""
-    headings = re.findall(r"^#+ (.+)$", _BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
@@ -159,7 +136,7 @@ def test_a_file_that_is_named_exists(page: Path) -> None:
 
 @every_page
 def test_a_module_of_the_operator_that_is_named_exists(page: Path) -> None:
-    packages = "api|catalog|clients|controller|engine|milvus|rerank|resources|runtime"
+    packages = "api|catalog|cli|clients|controller|diagnosis|engine|milvus|rerank|resources|runtime"
     named = set(re.findall(rf"(?<![\w./-])(?:{packages})/[\w./]*", code_of(page)))
     package = ROOT / "operator" / "rerank_operator"
     assert [] == sorted(path for path in named if not (package / path).exists())
@@ -174,7 +151,7 @@ def test_a_python_module_that_is_run_exists(page: Path) -> None:
 @every_page
 def test_a_relative_link_leads_somewhere(page: Path) -> None:
     broken = []
-    for target in _LINK.findall(_BLOCK.sub("", page.read_text(encoding="utf-8"))):
+    for target in _LINK.findall(BLOCK.sub("", page.read_text(encoding="utf-8"))):
         path, _, anchor = target.partition("#")
         if path.startswith("https:"):
             continue
@@ -201,7 +178,8 @@ def test_a_yaml_block_is_a_valid_resource(block: Block) -> None:
 
 
 @pytest.mark.parametrize(
-    "sample", ["minimal", "volume", "gated-model", "one-gpu", "autoscaled", "autoscaled-keda", "with-a-key"]
+    "sample",
+    ["minimal", "volume", "gated-model", "one-gpu", "autoscaled", "autoscaled-keda", "with-a-key", "own-questions"],
 )
 def test_an_example_of_the_spec_page_is_its_sample(sample: str) -> None:
     (file,) = [file for file in SAMPLES if file.stem == sample]
@@ -310,10 +288,30 @@ def test_every_reason_is_on_the_reasons_page_and_in_the_table_of_the_spec_page()
         assert set() == {reason.value for reason in Reason} - named, page.name
 
 
-def test_every_reason_in_the_readme_exists() -> None:
-    named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", " ".join(" ".join(cells) for cells in rows(README))))
+@pytest.mark.parametrize("page", [README, TROUBLESHOOTING], ids=page_name)
+def test_every_reason_in_a_table_exists(page: Path) -> None:
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Z]\w+)`", " ".join(" ".join(cells) for cells in rows(page))))
     assert len(named) > 10
     assert set() == named - {reason.value for reason in Reason}
+
+
+def test_the_troubleshooting_page_tells_of_at_least_25_threads_each_once() -> None:
+    threads = [cells[0] for cells in rows(TROUBLESHOOTING)[2:]]
+    assert len(threads) >= 25
+    assert [] == [thread for thread in threads if not re.fullmatch(r"[\w.-]+/[\w.-]+#\d+", thread)]
+    assert sorted(set(threads)) == sorted(threads)
+
+
+@every_page
+def test_a_field_that_is_named_exists(page: Path) -> None:
+    fields = {field.path.replace("[]", "") for field in [*spec_page.spec_fields(), *spec_page.status_fields()]}
+    # A map, or a part of a Pod, holds fields of its own.
+    holders = tuple(
+        f"{path}." for path in ("spec.podTemplate.metadata", "spec.podTemplate.spec", "spec.resources.limits")
+    )
+    text = "\n".join(re.findall(r"`([^`\n]+)`", BLOCK.sub("", page.read_text(encoding="utf-8"))))
+    named = set(re.findall(r"(?<![\w./])(?:spec|status)(?:\.\w+)+", text)) - NOT_OURS
+    assert set() == {path for path in named - fields if not path.startswith(holders)}
 
 
 def test_contributing_draws_the_layers_that_the_linter_checks() -> None:
@@ -348,13 +346,13 @@ def test_the_image_in_the_readme_has_the_version_that_the_chart_asks_for() -> No
 @every_page
 def test_a_page_neither_sells_nor_belittles(page: Path) -> None:
     words = r"\b(easy|easily|simply|just|powerful|seamless(ly)?|robust|blazing|effortless(ly)?|cutting-edge)\b"
-    text = _BLOCK.sub("", page.read_text(encoding="utf-8"))
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     said = [line for line in text.splitlines() if re.search(words, line, re.IGNORECASE)]
     assert [] == said
 
 
 @every_page
 def test_a_line_holds_one_sentence(page: Path) -> None:
-    lines = _BLOCK.sub("", page.read_text(encoding="utf-8")).splitlines()
+    lines = BLOCK.sub("", page.read_text(encoding="utf-8")).splitlines()
     text = [re.sub(r"^\s*(\d+\.|[*-]) ", "", line) for line in lines if not line.startswith("|")]
     assert [] == [line for line in text if re.search(r"[.!?] [A-Z`[]", line)]

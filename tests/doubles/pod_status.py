@@ -189,17 +189,16 @@ def restarting(message: str, *, exit_code: int = 1, reason: str = "", every: flo
     """Run, end and wait, again and again, as `crash_loop` does between two looks at it."""
     last = ended(message, exit_code, reason)
 
-    def run(pod: Pod, ip: str, now: str, restarts: int) -> Status:
-        return running(pod, ip, now, ready=False, last=last if restarts else None, restarts=restarts)
+    def in_turn(turn: int) -> Iterator[Behaviour]:
+        before = last if turn else None
+        yield Behaviour(every, lambda pod, ip, now: running(pod, ip, now, ready=False, last=before, restarts=turn))
+        yield Behaviour(every, lambda pod, ip, now: has_ended(pod, ip, now, last, turn))
+        yield Behaviour(every, lambda pod, ip, now: crashing(pod, ip, now, last, turn))
 
-    def stages() -> Iterator[Behaviour]:
-        for turn in itertools.count():
-            if turn:
-                yield Behaviour(every, functools.partial(run, restarts=turn))
-            yield Behaviour(every, functools.partial(has_ended, last=last, restarts=turn))
-            yield Behaviour(every, functools.partial(crashing, last=last, restarts=turn))
-
-    return Behaviour(every, lambda pod, ip, now: run(pod, ip, now, 0), then=stages)
+    first, *rest = in_turn(0)
+    return dataclasses.replace(
+        first, then=lambda: itertools.chain(rest, itertools.chain.from_iterable(map(in_turn, itertools.count(1))))
+    )
 
 
 def out_of_memory(message: str = "", after: float = 0.2) -> Behaviour:

@@ -22,6 +22,8 @@ _UNDECIDED_WIDTH: Final = 0.02
 _OK: Final = 200
 _BAD_REQUEST: Final = 400
 _EXCERPT: Final = 200
+# vLLM itself cannot write NaN as JSON, and answers 400 with these words (0.32), or 500 (older ones).
+_NO_NUMBER: Final = b"not JSON compliant"
 # On these Milvus names no model, so there only the route itself can be missing.
 _ROUTES_WITHOUT_MODEL: Final = {"/rerank", "/v2/rerank"}
 
@@ -66,7 +68,9 @@ def judge(route: str, question: Question, status: int, body: bytes, *, lacks_tem
 def judge_batch(route: str, size: int, status: int, body: bytes) -> Verdict:
     """Judge the answer to a request with `size` documents: only whether it is complete."""
     if status != _OK:
-        return Verdict(_status_reason(route, status), f"POST {route} with {size} documents: {status} {_excerpt(body)}")
+        return Verdict(
+            _status_reason(route, status, body), f"POST {route} with {size} documents: {status} {_excerpt(body)}"
+        )
     try:
         indices = {result["index"] for result in json.loads(body)["results"]}
     except (ValueError, KeyError, TypeError):
@@ -124,7 +128,7 @@ def two_digits(score: float) -> str:
 def _complete(route: str, question: Question, status: int, body: bytes) -> Verdict:
     """Right, with the scores, when the answer holds exactly one finite number for each document."""
     if status != _OK:
-        return Verdict(_status_reason(route, status), f"POST {route} answered {status}: {_excerpt(body)}")
+        return Verdict(_status_reason(route, status, body), f"POST {route} answered {status}: {_excerpt(body)}")
     try:
         results = [(result["index"], result["relevance_score"]) for result in json.loads(body)["results"]]
     except (ValueError, KeyError, TypeError):
@@ -160,9 +164,11 @@ def _shown(question: Question, scores: tuple[float, ...]) -> str:
     return f"{two_digits(scores[question.best])} for the right document, {others} for the others"
 
 
-def _status_reason(route: str, status: int) -> Reason:
+def _status_reason(route: str, status: int, body: bytes) -> Reason:
     if status in (401, 403):
         return Reason.UNAUTHORIZED
+    if _NO_NUMBER in body:
+        return Reason.NON_FINITE_SCORES
     if status == 404:  # noqa: PLR2004 - the HTTP status
         return Reason.RERANK_ROUTE_MISSING if route in _ROUTES_WITHOUT_MODEL else Reason.MODEL_NAME_MISMATCH
     return Reason.ENGINE_ERROR if status >= _BAD_REQUEST else Reason.ANSWER_MALFORMED

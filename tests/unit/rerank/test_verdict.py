@@ -44,6 +44,12 @@ CASES: dict[str, tuple[Reason, str, int, bytes]] = {
     "counted from one": (Reason.INCOMPLETE_SCORES, "/rerank", 200, answer(0.1, 0.9, 0.0, indices=(1, 2, 3))),
     "none": (Reason.INCOMPLETE_SCORES, "/rerank", 200, b'{"results": []}'),
     "not a number": (Reason.NON_FINITE_SCORES, "/rerank", 200, answer(0.1, float("nan"), 0.0)),
+    "what vLLM says of NaN": (
+        Reason.NON_FINITE_SCORES,
+        "/rerank",
+        400,
+        b'{"error":{"message":"Out of range float values are not JSON compliant: nan"}}',
+    ),
     "null": (Reason.NON_FINITE_SCORES, "/rerank", 200, answer(0.1, None, 0.0)),
     "text": (Reason.NON_FINITE_SCORES, "/rerank", 200, answer(0.1, "0.9", 0.0)),
     "a list": (Reason.ANSWER_MALFORMED, "/rerank", 200, b"[]"),
