@@ -61,6 +61,7 @@ def a_pod(revision: str, name: str = "pod-1", *, ready: bool = True, **status: A
                 "uid": f"uid-of-{name}",
                 "labels": {names.LABEL_REVISION: revision},
                 "creationTimestamp": NOW,
+                "ownerReferences": [{"kind": "ReplicaSet", "name": f"bge-{revision}-5c4d", "controller": True}],
             },
             "status": {"podIP": "10.0.0.7", "conditions": conditions, **status},
         }

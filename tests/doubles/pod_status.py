@@ -13,7 +13,6 @@ The failing ones repeat the reasons and the wording of Kubernetes 1.36.3 and of 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 

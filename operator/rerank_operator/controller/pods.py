@@ -29,6 +29,7 @@ class Pod:
     terminating: bool
     created: float
     gone_by: float | None
+    replica_set: str
     status: Object
 
     @classmethod
@@ -46,6 +47,7 @@ class Pod:
             created=seconds_of(metadata["creationTimestamp"]),
             # Kubernetes writes the end of the grace period there.
             gone_by=seconds_of(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
+            replica_set=next((ref["name"] for ref in metadata.get("ownerReferences", []) if ref.get("controller")), ""),
             status=status,
         )
 

@@ -11,7 +11,7 @@ from rerank_operator.rerank.finding import Finding
 FIRST_RETRY_SECONDS: Final = 2.0
 LONGEST_RETRY_SECONDS: Final = 60.0
 FIRST_EARLY_SECONDS: Final = 15.0
-LONGEST_EARLY_SECONDS: Final = 120.0
+LONGEST_EARLY_SECONDS: Final = 60.0
 _EARLY_GROWTH: Final = 1.25
 # No answer may be a passing thing: a connection that broke, an engine that was busy.
 _MAY_PASS: Final = {Reason.ENDPOINT_UNREACHABLE, Reason.ENGINE_UNRESPONSIVE, Reason.ENGINE_ERROR}

@@ -148,7 +148,10 @@ def _restart(observed: Observed) -> tuple[Restart | None, float]:
         return None, 0.0
     if len(pods) < observed.wanted_replicas or any(pod not in pods and not pod.has_ended for pod in observed.pods):
         return None, 0.0
-    failing = [pod for pod in pods if _is_failing(pod, observed)]
+    # A foreign pod can carry our labels; it is somebody else's to delete.
+    deployment = names.revision_name(_key(observed).name, revision)
+    ours = [pod for pod in pods if pod.replica_set.startswith(f"{deployment}-")]
+    failing = [pod for pod in ours if _is_failing(pod, observed)]
     if not failing or any(not pod.ready for pod in pods if pod not in failing):
         return None, 0.0
     pod = min(failing, key=lambda pod: (pod.ready, pod.name))

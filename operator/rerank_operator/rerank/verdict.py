@@ -88,7 +88,7 @@ def judge_overlong(
     Without truncation they are refused: that is the contract of models with a prompt, which truncation would cut off.
     """
     what = f"POST {route} with documents longer than the model's limit"
-    if status == _BAD_REQUEST:
+    if status == _BAD_REQUEST and _NO_NUMBER not in body:
         reason = Reason.OVERLONG_DOCUMENT_REJECTED if truncated else Reason.RERANK_VERIFIED
         seen = f"{what} answered {status}: {_excerpt(body)}" if truncated else ""
         return OverlongDocuments.REJECTED, Verdict(reason, seen)

@@ -86,4 +86,4 @@ def test_a_pod_that_starts_is_asked_ever_more_rarely_too() -> None:
         pauses.append(record.ask_again_at - AT)
 
     assert sorted(pauses) == pauses
-    assert (18.75, 120) == (pauses[0], pauses[-1])
+    assert (18.75, 60) == (pauses[0], pauses[-1])

@@ -187,6 +187,12 @@ def test_with_report_nothing_is_restarted() -> None:
     assert None is restarted(failing(9, verification={"onFailure": "Report"}))
 
 
+def test_a_foreign_pod_with_our_labels_is_never_deleted() -> None:
+    foreign = dataclasses.replace(engine(ready=True, started=True), replica_set="somebody-elses-5c4d")
+
+    assert None is restarted(failing(9, foreign))
+
+
 def test_the_threshold_is_that_of_the_spec() -> None:
     assert "pod-1" == restarted(failing(1, verification={"failureThreshold": 1}))
 

@@ -208,7 +208,7 @@ def test_a_pull_fails_and_waits_in_turn(plane: ControlPlane, name: str) -> None:
         the_pod(plane, name, "Pending")
         seen: dict[str, str] = {}
         for reason in ("ErrImagePull", "ImagePullBackOff"):
-            wait_until(lambda: reason in (seen := why_it_waits(plane, name)))  # noqa: B023 - called in this turn
+            wait_until(lambda: reason in why_it_waits(plane, name))  # noqa: B023 - called in this turn
             seen |= why_it_waits(plane, name)
     assert seen["ImagePullBackOff"] == f'Back-off pulling image "vllm:1": ErrImagePull: {seen["ErrImagePull"]}'
     assert seen["ErrImagePull"].endswith("401 Unauthorized")

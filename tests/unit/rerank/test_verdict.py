@@ -114,6 +114,7 @@ OVERLONG: dict[str, tuple[bool, int, bytes, OverlongDocuments, Reason]] = {
         Reason.OVERLONG_DOCUMENT_REJECTED,
     ),
     "refused as agreed": (False, 400, b"maximum context length", OverlongDocuments.REJECTED, Reason.RERANK_VERIFIED),
+    "not a number": (True, 400, b"not JSON compliant: nan", OverlongDocuments.REJECTED, Reason.NON_FINITE_SCORES),
     "broken": (True, 500, b"EngineCore", OverlongDocuments.REJECTED, Reason.ENGINE_ERROR),
 }
 
