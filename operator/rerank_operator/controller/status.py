@@ -180,12 +180,19 @@ def _why_not_ready(observed: Observed) -> Fault | None:
     stored = observed.revisions.get(desired)
     startup_seconds = facts_of(stored).startup_seconds if stored else math.inf
     deployment = observed.deployments.get(desired)
-    fault = diagnose(
-        pods or observed.ended_pods(desired), deployment, startup_seconds, observed.at, observed.events, observed.logs
-    )
+    fault = diagnose(pods, deployment, startup_seconds, observed.at, observed.events, observed.logs)
+    if fault is None or fault[0] is Reason.UNSCHEDULABLE:
+        fault = _why_ended(observed, pods) or fault
     # What the engine itself answers tells more than that the kubelet's probe fails.
     wrong = observed.wrong_verdict(desired) if fault is None or fault[0] is Reason.ENGINE_UNRESPONSIVE else None
     return _wrong(*wrong) if wrong else fault
+
+
+def _why_ended(observed: Observed, pods: tuple[Pod, ...]) -> Fault | None:
+    """Why pods ended for good, until an engine runs again: a node short of something also keeps the next pod away."""
+    if any(pod.running_since is not None for pod in pods):
+        return None
+    return diagnose(observed.ended_pods(observed.desired), None)
 
 
 def _wrong(pod: Pod, record: Record) -> Fault:

@@ -156,7 +156,7 @@ class Observed:
         return tuple(p for p in self.pods if p.revision == revision and not p.terminating and not p.has_ended)
 
     def ended_pods(self, revision: str) -> tuple[Pod, ...]:
-        """Pods of a revision that ended for good; they tell why only as long as no other pod is there."""
+        """Pods of a revision that ended for good; they tell why only as long as no engine runs again."""
         return tuple(pod for pod in self.pods if pod.revision == revision and pod.has_ended)
 
     def ready_pods(self, revision: str) -> tuple[Pod, ...]:
