@@ -408,9 +408,12 @@ def lasting_content(obj: Object) -> Object:
 
 
 def lasting_status(status: Object, generation: int) -> Object:
-    """A reranker's status that says of each generation only whether it is the present one."""
+    """A reranker's status that says of each generation only whether it is the present one, and of pods the verdicts."""
     conditions = [{**c, "observedGeneration": c["observedGeneration"] == generation} for c in status["conditions"]]
-    return {**status, "observedGeneration": status["observedGeneration"] == generation, "conditions": conditions}
+    verification = dict(status.get("verification", {}))
+    verification["pods"] = [pod["reason"] for pod in verification.get("pods", [])]
+    same = {"conditions": conditions, "verification": verification}
+    return {**status, "observedGeneration": status["observedGeneration"] == generation, **same}
 
 
 def config_hashes(objects: Sequence[Object]) -> list[str]:
