@@ -28,7 +28,7 @@ from rerank_operator.cli.output import (
     without,
 )
 from rerank_operator.rerank.finding import Check, Endpoint, Finding
-from rerank_operator.rerank.questions import questions_in
+from rerank_operator.rerank.questions import MOST_LANGUAGES, questions_in
 from rerank_operator.rerank.verdict import scale_of, two_digits
 
 _OVERLONG: Final = {
@@ -71,7 +71,8 @@ def verify(  # noqa: PLR0913 - one for each option
     Example: PROGRAM verify http://localhost:8000 --model BAAI/bge-reranker-v2-m3
     """
     base_url, key = _base_url(url), _key(key_file, key_env)
-    languages = tuple(chosen.value for chosen in language or ()) or lookup(model or "").languages or ("en",)
+    known = lookup(model or "").languages[:MOST_LANGUAGES]
+    languages = tuple(chosen.value for chosen in language or ()) or known or ("en",)
     endpoint = Endpoint(
         base_url=base_url,
         model=model,

@@ -16,8 +16,8 @@ from rerank_operator.diagnosis.progress_words import read_progress
 from rerank_operator.rerank.verdict import scale_of, two_digits
 
 MOST_PODS: Final = 20
-ALIKE: Final = 4
-NEGLIGIBLE_MILLISECONDS: Final = 40
+ALIKE: Final = 8
+NEGLIGIBLE_MILLISECONDS: Final = 100
 _SAYS_NOTHING: Final = {Reason.ENDPOINT_UNREACHABLE, Reason.ENGINE_UNRESPONSIVE}
 _STEPS: Final = list(LoadingStep)
 
@@ -59,7 +59,7 @@ def _pod_status(pod: Pod, record: Record | None, before: Object | None, now: str
 
 
 def _is_alike(last: int, now: int) -> bool:
-    """Whether two latencies (milliseconds) tell the same: traffic alone makes the one three times the other."""
+    """Whether two latencies (milliseconds) tell the same: traffic alone makes the one several times the other."""
     return max(last, now) <= max(NEGLIGIBLE_MILLISECONDS, ALIKE * min(last, now))
 
 

@@ -19,7 +19,7 @@ from rerank_operator.controller.times import rfc3339, seconds_of
 from rerank_operator.controller.values import Key, Observed
 from rerank_operator.engine.command import MAX_DOCUMENTS
 from rerank_operator.rerank.finding import Endpoint
-from rerank_operator.rerank.questions import Question, questions_in
+from rerank_operator.rerank.questions import MOST_LANGUAGES, Question, questions_in
 from rerank_operator.resources.revision import Facts, facts_of
 
 # An engine that starts is left alone for so long; no vLLM answers earlier.
@@ -72,11 +72,11 @@ def plan_verification(observed: Observed, revisions: Mapping[str, Object]) -> Ve
 
 
 def questions_of(spec: RerankServiceSpec) -> tuple[Question, ...]:
-    """The user's own questions, else those in the languages of the spec or of the catalog, else English ones."""
+    """The user's own questions, else those in the languages of the spec, of the catalog (the first few), or English."""
     wanted = spec.verification
     if wanted.cases:
         return tuple(Question(case.query, tuple(case.documents), case.best) for case in wanted.cases)
-    return questions_in(wanted.languages or lookup(spec.model.name).languages or ("en",))
+    return questions_in(wanted.languages or lookup(spec.model.name).languages[:MOST_LANGUAGES] or ("en",))
 
 
 def _scope(observed: Observed, pod: Pod, *, measured: bool) -> tuple[Scope | None, float]:

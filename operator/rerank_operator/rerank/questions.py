@@ -17,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 # Words of an overlong document: more than one token each would only make it longer still.
 _FILLER: Final = ("river", "hill", "road", "house", "field", "stone", "tree", "bridge")
 _MARGIN: Final = 16
+# Of those that a model knows, unless somebody names more: each language is a request to each pod.
+MOST_LANGUAGES: Final = 4
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class _Language(BaseModel):
 
 
 def questions_in(languages: Iterable[str]) -> tuple[Question, ...]:
-    """Two short questions of each language, then one with long documents in the first of them.
+    """Two short questions in the first language and one in each other, then one with long documents in the first.
 
     Raises ValueError for a language without questions.
     """
@@ -63,8 +65,11 @@ def questions_in(languages: Iterable[str]) -> tuple[Question, ...]:
     known = _languages()
     if unknown := [language for language in wanted if language not in known]:
         raise ValueError(f"no questions in {', '.join(unknown)}; there are some in {', '.join(sorted(known))}")
-    short = [_question(written, code) for code in wanted for written in known[code].questions]
-    return (*short, _long_question(wanted[0])) if wanted else ()
+    if not wanted:
+        return ()
+    first = [_question(written, wanted[0]) for written in known[wanted[0]].questions]
+    others = [_question(known[code].questions[0], code) for code in wanted[1:]]
+    return (*first, *others, _long_question(wanted[0]))
 
 
 def overlong(tokens: int) -> Question:

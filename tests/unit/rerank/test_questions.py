@@ -34,7 +34,7 @@ def as_bytes(question: Question) -> bytes:
 
 
 def test_several_languages_are_asked_one_after_another_each_once() -> None:
-    assert ["en", "en", "zh", "zh", "en"] == [q.language for q in questions_in(["en", "zh", "en"])]
+    assert ["en", "en", "zh", "en"] == [q.language for q in questions_in(["en", "zh", "en"])]
 
 
 def test_a_language_without_questions_is_refused_with_those_that_have_some() -> None:

@@ -53,7 +53,7 @@ class VerifiedPod(schema.BaseModel):
     name: str = Field(description="Name of the pod.")
     reason: str = Field(description="RerankVerified, or what is wrong.")
     latency_milliseconds: schema.Optional[int] = Field(
-        None, description="Time of one small request; written again only when it is four times as long or as short."
+        None, description="Time of one small request; written again only when it is eight times as long or as short."
     )
     last_transition_time: str = Field(
         description="When the reason last changed.", json_schema_extra={"format": "date-time"}
