@@ -1,5 +1,6 @@
 """Ask an API server: by kubectl, and by plain requests where waiting must be cheap."""
 
+import errno
 import json
 import ssl
 import subprocess
@@ -12,6 +13,8 @@ from tests.cluster.errors import KubectlError
 from tests.cluster.pki import Certificate
 
 _ANSWER_SECONDS = 2.0
+# Linux said "Bad address" once to a start from one of several threads. Nothing had run: to start again is safe.
+_STARTS = 3
 
 
 def run_kubectl(kubeconfig: Path, *arguments: str, stdin: str = "") -> str:
@@ -20,10 +23,20 @@ def run_kubectl(kubeconfig: Path, *arguments: str, stdin: str = "") -> str:
     Raises KubectlError with its error output.
     """
     command = [str(binary("kubectl")), f"--kubeconfig={kubeconfig}", *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    done = _run(command, stdin)
     if done.returncode != 0:
         raise KubectlError(f"kubectl {' '.join(arguments)} failed: {done.stderr.strip()}")
     return done.stdout
+
+
+def _run(command: list[str], stdin: str) -> subprocess.CompletedProcess[str]:
+    for started in range(1, _STARTS + 1):
+        try:
+            return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+        except OSError as error:
+            if error.errno != errno.EFAULT or started == _STARTS:
+                raise
+    raise AssertionError(command)
 
 
 def tls_context(authority: Path, client: Certificate) -> ssl.SSLContext:

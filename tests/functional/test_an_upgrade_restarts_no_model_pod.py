@@ -73,7 +73,7 @@ def test_the_history_holds_as_many_old_revisions_as_the_spec_says(world: World, 
     for model in ("model-a", "model-b", "model-c"):
         world.reranker(model=model, rollout={"revisionHistoryLimit": limit})
         world.wait_until(lambda: model == (world.get("rerankservice", "bge") or {})["spec"]["model"]["name"])  # noqa: B023
-        world.wait_until(lambda: world.conditions()["Ready"]["observedGeneration"] == generation(world))
+        world.wait_until(lambda: world.conditions()["Ready"].get("observedGeneration") == generation(world))
         world.wait_for_reason("Ready")
 
     world.wait_until(lambda: limit + 1 == len(world.objects("controllerrevisions")))
