@@ -31,6 +31,7 @@ lint: install ## Formatting, rules, types, import contracts, generated files
 	@$(RUN) tests.contract.generate --check
 	@$(RUN) tests.contract.reasons_page
 	@$(RUN) tests.contract.spec_page
+	@$(RUN) tests.contract.models_page
 check: lint ## The fast part of the tests, in about a minute
 	@$(BIN)/pytest -q -m "not control_plane and not node" tests/unit tests/contract
 test: lint ## All tests: unit, contract, a real API server, and the real node with the real vLLM
@@ -47,6 +48,7 @@ generate: install ## Write every file that is made from another
 	@$(RUN) tests.contract.generate
 	@$(RUN) tests.contract.reasons_page --write
 	@$(RUN) tests.contract.spec_page --write
+	@$(RUN) tests.contract.models_page --write
 image: install ## Build the operator's image without a daemon
 	@$(RUN) tests.images operator
 

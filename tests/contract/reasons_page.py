@@ -79,10 +79,10 @@ def update(file: Path, text: str, *, write: bool) -> None:
 
 def _row(reason: Reason) -> str:
     meaning: Meaning = MEANINGS[reason]
-    return f"| `{reason.value}` | {_cell(meaning.when)} | {_cell(meaning.remedy) or 'none needed'} |\n"
+    return f"| `{reason.value}` | {cell(meaning.when)} | {cell(meaning.remedy) or 'none needed'} |\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text for a table: paths, flags and field names as code, so that Markdown leaves them alone."""
     code = re.sub(
         r"(?<![\w`/.-])(kubectl logs --previous|spec(?:\.\w+)+|--[a-z][a-z-]+|/(?:v1/)?rerank)\b", r"`\1`", text

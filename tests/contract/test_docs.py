@@ -20,11 +20,12 @@ from rerank_operator import __version__
 from rerank_operator.api.crd import build_crd
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.catalog.models import entries
 from rerank_operator.cli import cli
 from rerank_operator.milvus.config_map import build_data
 from rerank_operator.milvus.publication import Publication
 from rerank_operator.settings import Settings
-from tests.contract import reasons_page, spec_page
+from tests.contract import models_page, reasons_page, spec_page
 from tests.contract.chart import ROOT
 from tests.contract.generate import INSTALL_FILE
 from tests.contract.pages import BLOCK, Block, blocks, rows
@@ -248,6 +249,22 @@ def test_readme_and_contract_list_every_key_of_the_config_map() -> None:
 def test_the_rules_of_the_contract_are_numbered_without_a_gap() -> None:
     numbers = [int(n) for n in re.findall(r"^(\d+)\. ", CONTRACT.read_text(encoding="utf-8"), re.MULTILINE)]
     assert list(range(1, len(numbers) + 1)) == numbers
+
+
+def test_the_models_page_is_what_make_generate_would_write() -> None:
+    assert models_page.build_page() == models_page.MODELS_PAGE.read_text(encoding="utf-8"), "run `make generate`"
+
+
+def test_every_field_of_the_catalog_is_described_on_the_models_page() -> None:
+    assert models_page.described() == set(models_page.fields())
+
+
+def test_every_model_is_on_the_models_page_and_those_to_use_instead_are_served() -> None:
+    text = models_page.MODELS_PAGE.read_text(encoding="utf-8")
+    served = {entry.id for entry in entries() if not entry.refusal}
+    instead = {name for entry in entries() if entry.refusal for name in entry.refusal.alternatives}
+    assert [] == [entry.id for entry in entries() if f"`{entry.id}`" not in text]
+    assert set() == instead - served
 
 
 def test_the_reasons_page_is_what_make_generate_would_write() -> None:

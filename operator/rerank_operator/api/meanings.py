@@ -18,6 +18,18 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     Reason.PENDING: Meaning("No operator has looked at this resource yet.", "Check that rerank-operator is running."),
     Reason.ACCEPTED: Meaning("The spec can be acted on."),
     Reason.INVALID_SPEC: Meaning("The spec holds values that cannot work together.", "Change the named field."),
+    Reason.MODEL_REFUSED: Meaning(
+        "The catalog, or the model's own files, say that vLLM cannot rerank with this model.",
+        "Set spec.model.name to a model that `rerank-operator catalog` lists.",
+    ),
+    Reason.ENGINE_TOO_OLD: Meaning(
+        "The vLLM of spec.engine.image cannot serve this model.",
+        "Set spec.engine.image to a vLLM release that can, or remove it to use the operator's own.",
+    ),
+    Reason.ACCELERATOR_TOO_SMALL: Meaning(
+        "The model needs more memory than spec.accelerator.memory.",
+        "Choose a larger accelerator, lower spec.model.maxLength, or choose a smaller model.",
+    ),
     Reason.NAME_CONFLICT: Meaning(
         "An object with the name of one of our children exists and belongs to somebody else.",
         "Delete or rename that object, or give this resource (or spec.publish.configMapName) another name.",
@@ -122,6 +134,15 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     Reason.MODEL_UNREADABLE: Meaning(
         "The files of the model are damaged, or the pod may not read them.",
         "Copy the model again, and make its files readable for everyone (chmod -R a+rX): pods do not run as root.",
+    ),
+    Reason.MODEL_MISMATCH: Meaning(
+        "The files are not those of the model that the spec names.",
+        "Correct spec.model.name or the folder (spec.model.source); for a model made from a known one set "
+        "spec.model.basedOn.",
+    ),
+    Reason.RECIPE_UNKNOWN: Meaning(
+        "The model's files do not tell how to serve it.",
+        "Set spec.model.basedOn to the catalog's model that this one was made from.",
     ),
     Reason.UNSUPPORTED_ARCHITECTURE: Meaning(
         "This vLLM does not know the architecture of the model.",

@@ -36,6 +36,9 @@ ROLE_PUBLICATION: Final = "publication"
 
 ENGINE_PORT: Final = 8000
 ENGINE_CONTAINER: Final = "vllm"
+# Init containers: one fetches the model, the other reads what its files say.
+FETCH_CONTAINER: Final = "fetch-model"
+CHECK_CONTAINER: Final = "check-model"
 # The longest reranker name for which every child name and label value stays within 63 characters.
 MAX_NAME_LENGTH: Final = 50
 
@@ -83,6 +86,11 @@ def autoscaler_name(reranker: str) -> str:
 def publication_name(reranker: str) -> str:
     """Name of the published ConfigMap where the spec names none."""
     return f"{reranker}-milvus"
+
+
+def cache_name(reranker: str) -> str:
+    """Name of the volume claim that keeps a downloaded model."""
+    return f"{reranker}-models"
 
 
 def endpoint(reranker: str, namespace: str, port: int) -> str:

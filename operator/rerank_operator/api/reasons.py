@@ -10,6 +10,9 @@ class Reason(StrEnum):
     # Accepted
     ACCEPTED = "Accepted"
     INVALID_SPEC = "InvalidSpec"
+    MODEL_REFUSED = "ModelRefused"
+    ENGINE_TOO_OLD = "EngineTooOld"
+    ACCELERATOR_TOO_SMALL = "AcceleratorTooSmall"
     NAME_CONFLICT = "NameConflict"
     NAMESPACE_TERMINATING = "NamespaceTerminating"
     # EngineAvailable
@@ -38,6 +41,8 @@ class Reason(StrEnum):
     MODEL_GATED = "ModelGated"
     MODEL_DOWNLOAD_FAILED = "ModelDownloadFailed"
     MODEL_UNREADABLE = "ModelUnreadable"
+    MODEL_MISMATCH = "ModelMismatch"
+    RECIPE_UNKNOWN = "RecipeUnknown"
     UNSUPPORTED_ARCHITECTURE = "UnsupportedArchitecture"
     TRUST_REMOTE_CODE_REQUIRED = "TrustRemoteCodeRequired"
     BAD_ENGINE_ARGUMENT = "BadEngineArgument"

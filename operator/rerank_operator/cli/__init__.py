@@ -7,7 +7,7 @@ from typing import Final
 import typer
 
 from rerank_operator import __version__
-from rerank_operator.cli import doctor, files, verify, watch
+from rerank_operator.cli import catalog, doctor, files, plan, render, verify, watch
 from rerank_operator.cli.output import Command
 from rerank_operator.cli.settings import read_settings
 
@@ -40,7 +40,9 @@ def run() -> None:
 cli.command(cls=Command)(verify.verify)
 cli.command(cls=Command)(doctor.doctor)
 cli.command(cls=Command)(watch.watch)
-cli.command(cls=Command)(files.render)
+cli.command(cls=Command)(catalog.catalog)
+cli.command(cls=Command)(render.render)
+cli.command(cls=Command)(plan.plan)
 cli.command(cls=Command)(files.params)
 cli.command(cls=Command, hidden=True)(files.crd)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.syntax import Syntax
 from rich.text import Text
 from typer.core import TyperCommand
 
@@ -90,10 +91,23 @@ def note(text: str) -> None:
     _errors.print(Text(clean(text), "yellow"), soft_wrap=True)
 
 
+def complain(message: str) -> None:
+    """Tell a person what is wrong, on standard error."""
+    _errors.print(Text(clean(message), "red"), soft_wrap=True)
+
+
 def fail(message: str, code: int = WRONG) -> NoReturn:
     """End with a complaint: the field, the value, and the remedy."""
-    _errors.print(Text(clean(message), "red"), soft_wrap=True)
+    complain(message)
     raise typer.Exit(code)
+
+
+def show(text: str, language: str) -> None:
+    """Print a file: coloured for a person, as it is for a pipe."""
+    if is_terminal():
+        _console.print(Syntax(text, language, background_color="default"))
+    else:
+        typer.echo(text)
 
 
 def clean(text: str) -> str:

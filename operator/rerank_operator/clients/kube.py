@@ -68,10 +68,12 @@ SERVICES: Final = Kind("v1", "Service", "services")
 CONFIG_MAPS: Final = Kind("v1", "ConfigMap", "configmaps")
 PODS: Final = Kind("v1", "Pod", "pods")
 SECRETS: Final = Kind("v1", "Secret", "secrets")
+CLAIMS: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 DISRUPTION_BUDGETS: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 AUTOSCALERS: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 SCALED_OBJECTS: Final = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
 EVENTS: Final = Kind("v1", "Event", "events")
+NODES: Final = Kind("v1", "Node", "nodes")
 
 KINDS: Final = {
     kind.kind: kind
@@ -83,6 +85,7 @@ KINDS: Final = {
         CONFIG_MAPS,
         PODS,
         SECRETS,
+        CLAIMS,
         EVENTS,
         DISRUPTION_BUDGETS,
         AUTOSCALERS,
@@ -216,6 +219,12 @@ class KubeClient:
         path = kind.path(metadata["namespace"], metadata["name"])
         live = await self._request("GET", path)
         return await self._request("PUT", path, {"fieldManager": names.FIELD_MANAGER}, overlay(live, obj))
+
+    async def dry_run(self, method: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
+        """What a POST, a PUT or a PATCH (server-side apply) of an object would store; nothing is written."""
+        kind, metadata = KINDS[obj["kind"]], obj["metadata"]
+        path = kind.path(metadata["namespace"], None if method == "POST" else metadata["name"])
+        return await self._request(method, path, {**query, "dryRun": "All"}, obj)
 
     async def apply_status(self, obj: dict[str, Any]) -> dict[str, Any]:
         """Server-side apply of the status: conditions of others stay, ours that we no longer name go."""

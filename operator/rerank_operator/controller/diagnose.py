@@ -18,6 +18,7 @@ from rerank_operator.diagnosis import kubelet_words
 from rerank_operator.diagnosis.admission_words import read_rejection
 from rerank_operator.diagnosis.engine_words import read_last_words, telling_line
 from rerank_operator.diagnosis.scheduler_words import read_unschedulable
+from rerank_operator.diagnosis.step_words import read_step
 
 # From the startup probe's last failure to the end of the container: one period, the grace period, some room.
 KILL_SECONDS: Final = 120.0
@@ -59,8 +60,9 @@ def diagnose_pod(
         return Reason.NODE_LOST, f"The node of pod {pod.name} does not answer any more"
     if pod.unschedulable:
         return read_unschedulable(pod.unschedulable.get("message", ""))
-    found = (_container_fault(container, startup_seconds, at, log) for container in _containers(pod))
-    return next(filter(None, found), None) or _silent(pod, startup_seconds, at, events)
+    steps = (_step_fault(container) for container in pod.status.get("initContainerStatuses", []))
+    engines = (_container_fault(container, startup_seconds, at, log) for container in _containers(pod))
+    return next(filter(None, (*steps, *engines)), None) or _silent(pod, startup_seconds, at, events)
 
 
 def _silent(pod: Pod, startup_seconds: float, at: float, events: Sequence[Said]) -> Fault | None:
@@ -107,10 +109,27 @@ def _is_lost(pod: Pod) -> bool:
 
 
 def _containers(pod: Pod) -> tuple[dict[str, Any], ...]:
-    return (*pod.status.get("initContainerStatuses", []), *pod.status.get("containerStatuses", []))
+    return tuple(pod.status.get("containerStatuses", []))
 
 
-def _container_fault(container: dict[str, Any], startup_seconds: float, at: float, log: str) -> Fault | None:
+def _step_fault(container: dict[str, Any]) -> Fault | None:
+    """The fault of an init container: it may be tried again and again, and fails until it has succeeded once."""
+    if fault := _creation_fault(container):
+        return fault
+    state = container.get("state", {})
+    terminated = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
+    if not terminated.get("exitCode") or (container.get("started") and "running" in state):
+        return None
+    if terminated.get("reason") == "StartError":
+        return kubelet_words.read_create_error(terminated.get("message", ""))
+    seen = f"{container.get('name')} ended ({terminated.get('reason', 'Error')}, exit code {terminated['exitCode']})"
+    if terminated.get("reason") == "OOMKilled":
+        return Reason.OUT_OF_MEMORY, f"{seen}: it used more memory than its limit"
+    return read_step(terminated.get("message", ""), seen)
+
+
+def _creation_fault(container: dict[str, Any]) -> Fault | None:
+    """Why the kubelet cannot create a container."""
     waiting = container.get("state", {}).get("waiting", {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in kubelet_words.PULL_REASONS:
@@ -119,6 +138,12 @@ def _container_fault(container: dict[str, Any], startup_seconds: float, at: floa
         return kubelet_words.read_config_error(message)
     if reason in kubelet_words.CREATE_REASONS:
         return kubelet_words.read_create_error(message)
+    return None
+
+
+def _container_fault(container: dict[str, Any], startup_seconds: float, at: float, log: str) -> Fault | None:
+    if fault := _creation_fault(container):
+        return fault
     if fault := _startup_timeout(container, startup_seconds, at):
         return fault
     terminated = _ended(container)

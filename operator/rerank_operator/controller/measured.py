@@ -7,6 +7,7 @@ memory: an operator that has just started knows no more than the status says.
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import LoadingStep
 from rerank_operator.controller.pods import Object, Pod
@@ -114,6 +115,11 @@ def _doing_of(pod: Pod, observed: Observed) -> _Doing:
     """What a pod does that has never been ready."""
     if not pod.scheduled_at:
         return _Doing(LoadingStep.SCHEDULING, pod.created)
+    if step := pod.running_step:
+        told = read_progress(observed.logs.get(pod.uid, "")) if step[0] == names.FETCH_CONTAINER else None
+        return (
+            _Doing(LoadingStep.DOWNLOADING_MODEL, step[1], told[1]) if told else _Doing(LoadingStep.STARTING, step[1])
+        )
     if pod.running_since is None:
         said = [event.reason for event in observed.events.get(pod.uid, ())]
         pulls = "Pulling" in said and "Pulled" not in said

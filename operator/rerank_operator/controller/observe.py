@@ -11,13 +11,14 @@ from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.clients.errors import ApiRejected, ClientError
-from rerank_operator.clients.kube import CONFIG_MAPS, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
+from rerank_operator.clients.kube import CLAIMS, CONFIG_MAPS, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
 from rerank_operator.controller.diagnose import needs_events, needs_log
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.pods import Object, Pod, Said
 from rerank_operator.controller.times import seconds_of
 from rerank_operator.controller.values import Fault, Key, Observed, Record
 from rerank_operator.engine.keys import keys_of
+from rerank_operator.resources.model_volume import wants_claim
 
 # Before that a log says nothing worth telling.
 LOADING_SECONDS: Final = 10.0
@@ -78,6 +79,9 @@ async def _ask(observed: Observed, kube: KubeClient) -> Observed:
     if spec.access.bearer_secret_ref and not observed.ready_pods(observed.desired) and not spec.suspend:
         namespace = observed.resource["metadata"]["namespace"]
         found["secret_fault"] = await _secret_fault(namespace, spec.access.bearer_secret_ref.name, kube)
+    if wants_claim(spec) and not observed.ready_pods(observed.desired):
+        claim = names.cache_name(observed.resource["metadata"]["name"])
+        found["lacks_claim"] = await kube.get(CLAIMS, observed.resource["metadata"]["namespace"], claim) is None
     if spec.autoscaling and spec.autoscaling.waiting_requests:
         found["keda_installed"] = await kube.has_keda()
     return dataclasses.replace(observed, **found)
@@ -102,16 +106,25 @@ async def _logs(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> di
     namespace = observed.resource["metadata"]["namespace"]
     found: dict[str, str] = {}
     for pod in pods:
-        runs = pod.running_since is not None
-        loads = pod.running_since is not None and not pod.restarts and not pod.has_started
-        late = observed.at >= (pod.running_since or 0.0) + LOADING_SECONDS
-        if not (needs_log(pod) or (loads and late)):
+        if step := pod.running_step:
+            container, previous, told = step[0], False, observed.at >= step[1] + LOADING_SECONDS
+        else:
+            container, previous, told = _engine_log(pod, observed.at)
+        if not told:
             continue
         try:
-            found[pod.uid] = await kube.log(namespace, pod.name, names.ENGINE_CONTAINER, previous=runs and not loads)
+            found[pod.uid] = await kube.log(namespace, pod.name, container, previous=previous)
         except ClientError:
             continue  # without the right, or with the node away, the kubelet's message has to do
     return found
+
+
+def _engine_log(pod: Pod, at: float) -> tuple[str, bool, bool]:
+    """The engine's container, whether its run before the present one tells more, and whether its log tells at all."""
+    runs = pod.running_since is not None
+    loads = runs and not pod.restarts and not pod.has_started
+    late = at >= (pod.running_since or 0.0) + LOADING_SECONDS
+    return names.ENGINE_CONTAINER, runs and not loads, needs_log(pod) or (loads and late)
 
 
 def _event_time(event: Object) -> float:

@@ -17,6 +17,7 @@ from rerank_operator.controller.verification import Verification, plan_verificat
 from rerank_operator.milvus.config_map import config_hash
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.drift import is_drifted
+from rerank_operator.resources.model_volume import build_claim
 from rerank_operator.resources.publication import build_publication
 from rerank_operator.resources.revision import EngineImages, build_revision, facts_of
 from rerank_operator.resources.service import build_service
@@ -31,7 +32,7 @@ def make_plan(observed: Observed, images: EngineImages) -> Plan:
     if observed.reranker is None or observed.conflicts:
         return _REPORTED_ONLY
     revisions = dict(observed.revisions)
-    created: list[Object] = []
+    created: list[Object] = [build_claim(observed.wanted, observed.resource)] if observed.lacks_claim else []
     if observed.desired not in revisions:
         number = max((int(r["revision"]) for r in revisions.values()), default=0) + 1
         stored = build_revision(observed.wanted, observed.resource, observed.desired, images, number)

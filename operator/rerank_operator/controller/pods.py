@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from rerank_operator.api import names
 from rerank_operator.controller.times import seconds_of
+from rerank_operator.diagnosis.step_words import read_warning
 
 Object = dict[str, Any]
 
@@ -69,6 +70,24 @@ class Pod:
         states = [c.get("state", {}).get("running") for c in self.status.get("containerStatuses", [])]
         times = [state["startedAt"] for state in states if state and state.get("startedAt")]
         return max(map(seconds_of, times)) if times and len(times) == len(states) else None
+
+    @property
+    def running_step(self) -> tuple[str, float] | None:
+        """Name of the init container that runs, and since when (epoch seconds)."""
+        for container in self.status.get("initContainerStatuses", []):
+            running = container.get("state", {}).get("running")
+            if running and running.get("startedAt") and not container.get("started"):
+                return container["name"], seconds_of(running["startedAt"])
+        return None
+
+    @property
+    def warning(self) -> str:
+        """What the model's own files gave reason to warn of."""
+        for container in self.status.get("initContainerStatuses", []):
+            terminated = container.get("state", {}).get("terminated", {})
+            if container["name"] == names.CHECK_CONTAINER and terminated.get("exitCode") == 0:
+                return read_warning(terminated.get("message", ""))
+        return ""
 
     @property
     def restarts(self) -> int:

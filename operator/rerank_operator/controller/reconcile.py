@@ -17,8 +17,9 @@ from rerank_operator.controller.publish import publish
 from rerank_operator.controller.restart import restart
 from rerank_operator.controller.status import report
 from rerank_operator.controller.times import rfc3339
-from rerank_operator.controller.values import Key, Observed
+from rerank_operator.controller.values import Fault, Key, Observed
 from rerank_operator.controller.verify import Verifier
+from rerank_operator.resources.acceptance import refusal_of
 from rerank_operator.resources.event import build_event
 from rerank_operator.resources.revision import EngineImages
 
@@ -50,6 +51,9 @@ class Reconciler:
         observed = await observe(key, self.mirror, self.verifier, self.kube)
         if observed is None:
             return None
+        if refusal := self._refusal(observed):
+            await self._report(key, observed, {"refused": refusal})
+            return None
         plan = make_plan(observed, self.images)
         trouble: dict[str, Any] = {"conflicts": observed.conflicts}
         published = False
@@ -72,6 +76,13 @@ class Reconciler:
             return RETRY_TROUBLE_SECONDS
         # What was switched away from goes in a round of its own, planned from what is then true.
         return 0.0 if published else plan.requeue_after
+
+    def _refusal(self, observed: Observed) -> Fault | None:
+        """Why a new revision would fail for certain. One that exists is left alone: a newer catalog stops nothing."""
+        if observed.reranker is None or observed.conflicts or observed.desired in observed.revisions:
+            return None
+        spec = observed.wanted.spec
+        return refusal_of(spec, self.images.of(spec))
 
     async def _report(self, key: Key, before: Observed, trouble: dict[str, Any]) -> None:
         """Report what is true after the writes of this round; what was asked before them is still true."""

@@ -18,6 +18,7 @@ from rerank_operator.controller.rollout import lacks_what_the_active_holds, scal
 from rerank_operator.controller.scaling import lacks_keda
 from rerank_operator.controller.times import rfc3339, seconds_of
 from rerank_operator.controller.values import Fault, Observed, Record
+from rerank_operator.resources.acceptance import warnings_of
 from rerank_operator.resources.revision import facts_of
 
 # Faults that often pass by themselves: a node is added, comes back, or an engine catches up.
@@ -30,6 +31,7 @@ _PASSES: Final = {
     Reason.ENDPOINT_UNREACHABLE,
     Reason.ENGINE_UNRESPONSIVE,
 }
+_ACCEPTED: Final = MEANINGS[Reason.ACCEPTED].when
 # While one of these holds, the status tells what the slowest pod does.
 _GOING: Final = {Reason.ENGINE_STARTING, Reason.VERIFYING}
 # Steps that usually pass within seconds are not worth a write of their own before that.
@@ -146,7 +148,11 @@ def _accepted(observed: Observed) -> Condition:
         return Condition(
             ConditionType.ACCEPTED, "False", Reason.NAME_CONFLICT, f"{found} exists and is not ours; it was not touched"
         )
-    return Condition(ConditionType.ACCEPTED, "True", Reason.ACCEPTED)
+    warned = dict.fromkeys(
+        (*warnings_of(observed.wanted.spec), *(p.warning for p in observed.pods_of(observed.desired)))
+    )
+    said = " ".join(filter(None, warned))
+    return Condition(ConditionType.ACCEPTED, "True", Reason.ACCEPTED, f"{_ACCEPTED} Note: {said}" if said else "")
 
 
 def _engine_available(observed: Observed) -> Condition:

@@ -47,7 +47,8 @@ class Observed:
 
     `events` and `logs` hold by pod uid what explains a pod that does not answer: its Events, oldest first, and the
     last lines of the run of its engine that tells most. `secret_fault` is what is wrong with the Secret of
-    `spec.access`. `records` are of pods that are ready, `early` of those that are not.
+    `spec.access`. `lacks_claim` tells that the claim for the downloaded model is yet to be created. `records` are
+    of pods that are ready, `early` of those that are not.
     """
 
     resource: Object
@@ -66,6 +67,7 @@ class Observed:
     events: Mapping[str, tuple[Said, ...]] = dataclasses.field(default_factory=dict)
     logs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     secret_fault: Fault | None = None
+    lacks_claim: bool = False
     records: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     early: Mapping[str, Record] = dataclasses.field(default_factory=dict)
     conflicts: tuple[str, ...] = ()

@@ -12,12 +12,11 @@ from typing import Final
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import OnFailure, RerankServiceSpec
-from rerank_operator.catalog.models import lookup
 from rerank_operator.controller.decisions import Restart, Scope, Target
 from rerank_operator.controller.pods import Object, Pod
 from rerank_operator.controller.times import rfc3339, seconds_of
 from rerank_operator.controller.values import Key, Observed
-from rerank_operator.engine.command import MAX_DOCUMENTS
+from rerank_operator.engine.command import MAX_DOCUMENTS, entry_of
 from rerank_operator.rerank.finding import Endpoint
 from rerank_operator.rerank.questions import MOST_LANGUAGES, Question, questions_in
 from rerank_operator.resources.revision import Facts, facts_of
@@ -76,7 +75,7 @@ def questions_of(spec: RerankServiceSpec) -> tuple[Question, ...]:
     wanted = spec.verification
     if wanted.cases:
         return tuple(Question(case.query, tuple(case.documents), case.best) for case in wanted.cases)
-    return questions_in(wanted.languages or lookup(spec.model.name).languages[:MOST_LANGUAGES] or ("en",))
+    return questions_in(wanted.languages or entry_of(spec).languages[:MOST_LANGUAGES] or ("en",))
 
 
 def _scope(observed: Observed, pod: Pod, *, measured: bool) -> tuple[Scope | None, float]:

@@ -1,13 +1,12 @@
-"""How far an engine is that loads its model, from the end of its log (vLLM 0.32, huggingface_hub and its tqdm bars)."""
+"""How far a pod is that fetches or loads its model, from the end of a log (`engine/fetch_model.py`, vLLM 0.32)."""
 
 import re
 from typing import Final
 
 from rerank_operator.api.v1alpha1 import LoadingStep
 
-# `model.safetensors:  45%|####      | 1.02G/2.27G [00:10<00:12, 100MB/s]`
-_DOWNLOAD: Final = re.compile(r"(\d+)%\|[^|]*\| *[\d.]+[kMGT]?/([\d.]+[kMGT])B? \[")
-_FETCH: Final = re.compile(r"Fetching (\d+) files:\s+(\d+)%")
+# `fetch_model.py`: `downloaded 45 % of 2.27 GB`
+_FETCHED: Final = re.compile(r"downloaded (\d+) % of ([\d.]+ GB)")
 _SHARDS: Final = re.compile(r"Loading (?:safetensors|pt) checkpoint shards:\s+(\d+)% Completed \| \d+/(\d+)")
 _LOADS: Final = re.compile(r"Starting to load model|Loading weights took|Loading model from|Model loading took")
 _WARMS: Final = re.compile(
@@ -19,7 +18,7 @@ _TENTHS: Final = 10
 
 
 def read_progress(log: str) -> tuple[LoadingStep, str] | None:
-    """What the newest telling line says the engine does, and how much of it is done; None when none tells.
+    """What the newest telling line says the pod does, and how much of it is done; None when none tells.
 
     Percentages are rounded down to tens: each change of the text is a write of the status.
     """
@@ -30,12 +29,10 @@ def read_progress(log: str) -> tuple[LoadingStep, str] | None:
 
 
 def _read_line(line: str) -> tuple[LoadingStep, str] | None:
+    if told := _FETCHED.search(line):
+        return LoadingStep.DOWNLOADING_MODEL, f"{_tens(told[1])} % of {told[2]}"
     if bar := _SHARDS.search(line):
         return LoadingStep.LOADING_MODEL, f"{_tens(bar[1])} % of {bar[2]} parts"
-    if bar := _FETCH.search(line):
-        return LoadingStep.DOWNLOADING_MODEL, f"{_tens(bar[2])} % of {bar[1]} files"
-    if bar := _DOWNLOAD.search(line):
-        return LoadingStep.DOWNLOADING_MODEL, f"{_tens(bar[1])} % of {bar[2]}B"
     if _WARMS.search(line):
         return LoadingStep.WARMING_UP, ""
     if _LOADS.search(line):

@@ -1,13 +1,19 @@
 """How vLLM is started: command line and environment.
 
-Only flags that exist from vLLM 0.10 to 0.33 are used: an unknown flag ends the process with exit code 2.
+An unknown flag ends the process with exit code 2, so that a flag is only used where the version knows it.
 """
 
+import itertools
+import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rerank_operator.api import names
-from rerank_operator.api.v1alpha1 import AcceleratorType, Dtype, Guard, RerankServiceSpec
-from rerank_operator.catalog.models import Entry
+from rerank_operator.api.v1alpha1 import AcceleratorType, Dtype, Guard, ModelCache, RerankServiceSpec
+from rerank_operator.catalog.entry import Entry
+from rerank_operator.catalog.models import lookup
+from rerank_operator.engine.sizing import cpu_cache_gib, gib_of, memory_arguments
+from rerank_operator.engine.versions import Version, knows
 
 MODEL_MOUNT: Final = "/models"
 FILES_MOUNT: Final = "/opt/rerank-operator"
@@ -15,8 +21,12 @@ RUN_MOUNT: Final = "/run/rerank-operator"
 HOME: Final = "/home/vllm"
 GUARD_FILE: Final = "rerank_guard.py"
 PROBE_FILE: Final = "rerank_probe.py"
+TEMPLATE_FILE: Final = "prompt.jinja"
 KEYS_MOUNT: Final = "/etc/rerank-operator/keys"
 DRAIN_TOKEN_FILE: Final = f"{RUN_MOUNT}/drain-token"
+# Arguments that only the model's own files tell; written by `check_model.py`.
+ENGINE_FILE: Final = f"{RUN_MOUNT}/engine.yaml"
+COMPILED_MOUNT: Final = f"{MODEL_MOUNT}/.vllm-cache"
 # No larger batch can be published, and a request without any limit can fill the memory.
 MAX_DOCUMENTS: Final = 4096
 
@@ -26,13 +36,19 @@ DRAIN_SECONDS: Final = 30
 GRACE_SECONDS: Final = LAME_SECONDS + DRAIN_SECONDS + 30
 
 
-def build_command(spec: RerankServiceSpec, entry: Entry) -> list[str]:
-    """`vllm serve MODEL` and its arguments; the user's own come last, so that they win where vLLM lets them."""
+def entry_of(spec: RerankServiceSpec) -> Entry:
+    """The catalog's entry that a model is served by."""
+    return lookup(spec.model.based_on or spec.model.name)
+
+
+def build_command(spec: RerankServiceSpec, entry: Entry, version: Version | None = None) -> list[str]:
+    """`vllm serve MODEL` and its arguments for a version of vLLM (None: a current one).
+
+    The user's own arguments come last, so that they win; ours of the same name are left out.
+    """
     model = spec.model
-    command = ["vllm", "serve", _model_argument(spec), "--served-model-name", model.name]
+    command = ["vllm", "serve", model_folder(spec, entry), "--served-model-name", model.name]
     command += ["--runner", "pooling", "--port", str(names.ENGINE_PORT), "--dtype", dtype(spec)]
-    if model.revision:
-        command += ["--revision", model.revision]
     if limit := max_length(spec, entry):
         command += ["--max-model-len", str(limit)]
     if model.trust_remote_code:
@@ -43,10 +59,29 @@ def build_command(spec: RerankServiceSpec, entry: Entry) -> list[str]:
         command.append("--enforce-eager")  # compiling doubles the start time on a CPU and gains nothing
     if spec.engine.guard is Guard.ENABLED:
         command += ["--middleware", "rerank_guard.Guard"]
+    for flag, value in _recipe(spec, entry).items():
+        if not gives(spec.engine.args, flag) and knows(flag, version):
+            command += [flag, value]
     return command + spec.engine.args
 
 
-def build_environment(spec: RerankServiceSpec) -> list[dict[str, Any]]:
+def _recipe(spec: RerankServiceSpec, entry: Entry) -> dict[str, str]:
+    """What this model needs beyond what every reranker needs, by flag."""
+    recipe: dict[str, str] = {}
+    if not entry.is_known:
+        return {"--config": ENGINE_FILE}
+    if entry.code_revision and spec.model.trust_remote_code:
+        recipe["--code-revision"] = entry.code_revision
+    if entry.hf_overrides:
+        recipe["--hf-overrides"] = json.dumps(entry.hf_overrides)
+    if entry.template:
+        recipe["--chat-template"] = f"{FILES_MOUNT}/{TEMPLATE_FILE}"
+    if takes_gpu_memory(spec) and not sets_memory(spec):
+        recipe |= memory_arguments(entry, max_length(spec, entry), card_gib(spec))
+    return recipe
+
+
+def build_environment(spec: RerankServiceSpec, entry: Entry) -> list[dict[str, Any]]:
     """Environment of the engine container, as the `env` list of a Pod; the user's own entries replace ours."""
     env: dict[str, dict[str, Any]] = {}
 
@@ -58,24 +93,29 @@ def build_environment(spec: RerankServiceSpec) -> list[dict[str, Any]]:
     put("HF_HOME", f"{HOME}/huggingface")
     put("VLLM_NO_USAGE_STATS", "1")
     put("DO_NOT_TRACK", "1")
+    if cache(spec):
+        put("VLLM_CACHE_ROOT", COMPILED_MOUNT)
+    if not (is_fetched(spec) and spec.model.trust_remote_code):  # remote code may lie in yet another repository
+        put("HF_HUB_OFFLINE", "1")
     put("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "120")  # Milvus reuses a connection for up to 90 s; vLLM would close it after 5
     if spec.accelerator.type is AcceleratorType.CPU:
-        put("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; without it vLLM wants 92 % of the node's memory
+        # GiB; without it vLLM wants 92 % of the node's memory
+        put("VLLM_CPU_KVCACHE_SPACE", str(cpu_cache_gib(entry, max_length(spec, entry))))
     if spec.engine.guard is Guard.ENABLED:
         put("PYTHONPATH", FILES_MOUNT)
-        for name, value in _guard_environment(spec).items():
+        for name, value in _guard_environment(spec, entry).items():
             put(name, value)
-    _put_source(env, spec)
+    env |= {variable["name"]: variable for variable in hub_environment(spec)}
     for variable in spec.engine.env:
         env[variable.name] = variable.model_dump(exclude_none=True)
     return list(env.values())
 
 
-def _guard_environment(spec: RerankServiceSpec) -> dict[str, str]:
-    env = {"RERANK_GUARD_TOKEN_FILE": DRAIN_TOKEN_FILE, "RERANK_GUARD_MAX_DOCUMENTS": str(max_documents(spec))}
+def _guard_environment(spec: RerankServiceSpec, entry: Entry) -> dict[str, str]:
+    env = {"RERANK_GUARD_TOKEN_FILE": DRAIN_TOKEN_FILE, "RERANK_GUARD_MAX_DOCUMENTS": str(max_documents(spec, entry))}
     if spec.access.bearer_secret_ref:
         env["RERANK_GUARD_KEYS_DIR"] = KEYS_MOUNT
-    if not has_prompt_template(spec):
+    if is_truncation_safe(spec, entry):
         env["RERANK_GUARD_TRUNCATE_PROMPT_TOKENS"] = "-1"  # at the model's own limit
     if not spec.engine.return_documents:
         env["RERANK_GUARD_STRIP_DOCUMENTS"] = "true"
@@ -111,40 +151,118 @@ def gpu_count(spec: RerankServiceSpec) -> int:
 
 
 def max_length(spec: RerankServiceSpec, entry: Entry) -> int | None:
-    """Tokens per pair: the spec's number, else the catalog's, else None (vLLM asks the model)."""
-    return spec.model.max_length or entry.max_length
+    """Tokens per pair: the spec's number, else the catalog's, else None (the model's files tell)."""
+    return spec.model.max_length or entry.served_length
 
 
-def max_documents(spec: RerankServiceSpec) -> int | None:
+def max_documents(spec: RerankServiceSpec, entry: Entry) -> int | None:
     """Documents that one request may hold; None where no guard counts them."""
     if spec.engine.guard is not Guard.ENABLED:
         return None
-    return spec.engine.max_documents or MAX_DOCUMENTS
+    return spec.engine.max_documents or entry.max_documents or MAX_DOCUMENTS
 
 
-def has_prompt_template(spec: RerankServiceSpec) -> bool:
-    """Whether documents are put into a prompt; truncation would cut off the end of that prompt."""
-    return any(arg == "--chat-template" or arg.startswith("--chat-template=") for arg in spec.engine.args)
+def has_prompt_template(spec: RerankServiceSpec, entry: Entry) -> bool:
+    """Whether documents are put into a prompt."""
+    return entry.template is not None or gives(spec.engine.args, "--chat-template")
 
 
-def lacks_prompt_template(spec: RerankServiceSpec) -> bool:
+def is_truncation_safe(spec: RerankServiceSpec, entry: Entry) -> bool:
+    """Whether a long pair may be cut at its end; with a prompt that would cut off the prompt's own end."""
+    return entry.truncation_safe and not has_prompt_template(spec, entry)
+
+
+def lacks_prompt_template(spec: RerankServiceSpec, entry: Entry) -> bool:
     """Whether the model is told to judge with a word of a language model, and is given no prompt to do so."""
-    return any("classifier_from_token" in arg for arg in spec.engine.args) and not has_prompt_template(spec)
+    return any("classifier_from_token" in arg for arg in spec.engine.args) and not has_prompt_template(spec, entry)
 
 
-def _model_argument(spec: RerankServiceSpec) -> str:
+def overrides(spec: RerankServiceSpec, entry: Entry) -> dict[str, Any]:
+    """What replaces values of config.json: the user's own, else the catalog's; {} where the user's cannot be read."""
+    if not gives(spec.engine.args, "--hf-overrides"):
+        return entry.hf_overrides
+    try:
+        given = json.loads(value_of(spec.engine.args, "--hf-overrides"))
+    except ValueError:
+        return {}
+    return given if isinstance(given, dict) else {}
+
+
+def gives(args: Sequence[str], flag: str) -> bool:
+    """Whether arguments hold a flag, in any way that vLLM reads: with underscores, with a value after =."""
+    return any(arg.partition("=")[0].replace("_", "-") == flag for arg in args if arg.startswith("--"))
+
+
+def value_of(args: Sequence[str], flag: str) -> str:
+    """Value of the last argument with this flag; empty where there is none."""
+    found = ""
+    for arg, following in itertools.zip_longest(args, args[1:], fillvalue=""):
+        if gives([arg], flag):
+            found = arg.partition("=")[2] or following
+    return found
+
+
+def sets_memory(spec: RerankServiceSpec) -> bool:
+    """Whether the user's own arguments say how much memory to take."""
+    return any(gives(spec.engine.args, flag) for flag in ("--gpu-memory-utilization", "--kv-cache-memory-bytes"))
+
+
+def takes_gpu_memory(spec: RerankServiceSpec) -> bool:
+    """Whether vLLM has to be told how much memory of a GPU to take."""
+    return spec.accelerator.type is not AcceleratorType.CPU
+
+
+def card_gib(spec: RerankServiceSpec) -> float | None:
+    """GiB of one accelerator; None where the spec does not say."""
+    memory = spec.accelerator.memory
+    return None if memory is None else gib_of(str(memory))
+
+
+def is_fetched(spec: RerankServiceSpec) -> bool:
+    """Whether the model comes from a hub."""
+    source = spec.model.source
+    return not (source and (source.volume or source.host_path or source.image))
+
+
+def cache(spec: RerankServiceSpec) -> ModelCache | None:
+    """The volume that keeps a download."""
+    source = spec.model.source
+    return source.hugging_face.cache if source and source.hugging_face else None
+
+
+def model_revision(spec: RerankServiceSpec, entry: Entry) -> str | None:
+    """Commit, tag or branch: the spec's, else the one that the catalog read; None for a model without revisions.
+
+    The catalog's holds for its own model on the public hub only: a mirror may not have that commit.
+    """
+    source = spec.model.source
+    own: str | None = spec.model.revision
+    if own or not is_fetched(spec):
+        return own
+    is_mirror = bool(source and source.hugging_face and source.hugging_face.endpoint)
+    is_the_entrys = entry.id.lower() == spec.model.name.lower()
+    return entry.revision if is_the_entrys and not is_mirror else None
+
+
+def model_folder(spec: RerankServiceSpec, entry: Entry) -> str:
+    """Where the model's files are inside the pod."""
     source = spec.model.source
     if source and source.volume:
         return f"{MODEL_MOUNT}/{source.volume.path}".rstrip("/")
-    return spec.model.name
+    if source and source.image:
+        return f"{MODEL_MOUNT}/{source.image.path}".rstrip("/")
+    if source and source.host_path:
+        return MODEL_MOUNT
+    return f"{MODEL_MOUNT}/{spec.model.name}/{model_revision(spec, entry) or 'main'}"
 
 
-def _put_source(env: dict[str, dict[str, Any]], spec: RerankServiceSpec) -> None:
+def hub_environment(spec: RerankServiceSpec) -> list[dict[str, Any]]:
+    """Where the hub is, and the token for it, as the `env` list of a Pod."""
     source = spec.model.source
-    if source and source.volume:
-        env["HF_HUB_OFFLINE"] = {"name": "HF_HUB_OFFLINE", "value": "1"}
+    env: list[dict[str, Any]] = []
     if source and source.hugging_face:
         if source.hugging_face.endpoint:
-            env["HF_ENDPOINT"] = {"name": "HF_ENDPOINT", "value": source.hugging_face.endpoint}
+            env.append({"name": "HF_ENDPOINT", "value": source.hugging_face.endpoint})
         if ref := source.hugging_face.token_secret_ref:
-            env["HF_TOKEN"] = {"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": ref.model_dump()}}
+            env.append({"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": ref.model_dump()}})
+    return env

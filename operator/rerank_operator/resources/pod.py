@@ -7,9 +7,12 @@ from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import Guard, RerankServiceSpec, Scheduling
-from rerank_operator.catalog.models import Entry
-from rerank_operator.engine import command
+from rerank_operator.catalog.entry import Entry
+from rerank_operator.catalog.templates import template as prompt_template
+from rerank_operator.engine import command, preparation
+from rerank_operator.engine.versions import version_of
 from rerank_operator.resources.merge import merge
+from rerank_operator.resources.model_volume import build_model_steps
 from rerank_operator.resources.render import render
 
 PROBE_PERIOD_SECONDS: Final = 5
@@ -19,16 +22,25 @@ GPU_RESOURCE: Final = "nvidia.com/gpu"
 SHM_SIZE: Final = "2Gi"
 
 
-@functools.cache
-def build_files() -> dict[str, str]:
-    """Files that are mounted into the model pod, by name: the guard and the exec probe.
+_SCRIPTS: Final = (command.GUARD_FILE, command.PROBE_FILE, preparation.FETCH_FILE, preparation.CHECK_FILE)
+
+
+def build_files(spec: RerankServiceSpec, entry: Entry) -> dict[str, str]:
+    """Files that are mounted into the model pod, by name: our scripts, what they are told, and the model's prompt.
 
     Raises SyntaxError for a file that Python cannot load: vLLM would notice only after it has loaded the model.
     """
+    files = {**scripts(), preparation.REQUEST_FILE: preparation.build_request(spec, entry)}
+    if entry.template:
+        files[command.TEMPLATE_FILE] = prompt_template(entry.template)
+    return files
+
+
+@functools.cache
+def scripts() -> dict[str, str]:
+    """The scripts among those files."""
     folder = package_files.files("rerank_operator.engine")
-    files = {
-        name: folder.joinpath(name).read_text(encoding="utf-8") for name in (command.GUARD_FILE, command.PROBE_FILE)
-    }
+    files = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS}
     for name, text in files.items():
         compile(ast.parse(text, filename=name, feature_version=ENGINE_PYTHON), name, "exec")
     return files
@@ -39,7 +51,7 @@ def build_pod_template(name: str, revision: str, spec: RerankServiceSpec, entry:
 
     A pod template of the user (`spec.podTemplate`) is merged last. Our labels and the container's command stay.
     """
-    source = spec.model.source
+    engine_image, resources = spec.engine.image or image, _resources(spec)
     guard = spec.engine.guard is Guard.ENABLED
     template = render(
         "pod.yaml.j2",
@@ -47,12 +59,12 @@ def build_pod_template(name: str, revision: str, spec: RerankServiceSpec, entry:
         grace_seconds=command.GRACE_SECONDS,
         image_pull_secrets=[{"name": ref.name} for ref in spec.engine.image_pull_secrets],
         scheduling=_scheduling(spec.scheduling, names.revision_selector(name, revision)),
-        image=spec.engine.image or image,
+        image=engine_image,
         image_pull_policy=str(spec.engine.image_pull_policy) if spec.engine.image_pull_policy else None,
-        command=command.build_command(spec, entry),
-        env=command.build_environment(spec),
+        command=command.build_command(spec, entry, version_of(engine_image)),
+        env=command.build_environment(spec, entry),
         port=names.ENGINE_PORT,
-        resources=_resources(spec),
+        resources=_with_accelerators(resources, spec),
         guard=guard,
         probe_command=command.probe_command(),
         startup_failures=max(1, spec.rollout.startup_timeout_seconds // PROBE_PERIOD_SECONDS),
@@ -63,7 +75,8 @@ def build_pod_template(name: str, revision: str, spec: RerankServiceSpec, entry:
         keys_mount=command.KEYS_MOUNT,
         keys_secret=spec.access.bearer_secret_ref.name if spec.access.bearer_secret_ref else None,
         model_mount=command.MODEL_MOUNT,
-        model_claim=source.volume.claim_name if source and source.volume else None,
+        model_is_writable=command.cache(spec) is not None,
+        model=build_model_steps(name, spec, engine_image, resources),
         files_name=names.revision_name(name, revision),
         shm_size=SHM_SIZE,
     )
@@ -80,11 +93,14 @@ def _merge_user_template(template: dict[str, Any], spec: RerankServiceSpec) -> d
 
 
 def _resources(spec: RerankServiceSpec) -> dict[str, Any]:
-    requests = dict(spec.resources.requests)
-    limits = dict(spec.resources.limits)
+    given = (("requests", spec.resources.requests), ("limits", spec.resources.limits))
+    return {kind: dict(amounts) for kind, amounts in given if amounts}
+
+
+def _with_accelerators(resources: dict[str, Any], spec: RerankServiceSpec) -> dict[str, Any]:
     if gpus := command.gpu_count(spec):
-        limits[GPU_RESOURCE] = str(gpus)
-    return {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
+        return {**resources, "limits": {**resources.get("limits", {}), GPU_RESOURCE: str(gpus)}}
+    return resources
 
 
 def _scheduling(scheduling: Scheduling, selector: dict[str, str]) -> dict[str, Any]:

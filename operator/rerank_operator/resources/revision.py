@@ -12,7 +12,6 @@ from typing import Any, Final, Self
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import AcceleratorType, RerankService, RerankServiceSpec
-from rerank_operator.catalog.models import lookup
 from rerank_operator.engine import command
 from rerank_operator.resources.pod import build_files, build_pod_template
 from rerank_operator.resources.render import owner_reference, render
@@ -31,6 +30,10 @@ class EngineImages:
     gpu: str
     cpu: str
 
+    def of(self, spec: RerankServiceSpec) -> str:
+        """The image that a spec without one gets."""
+        return self.cpu if spec.accelerator.type is AcceleratorType.CPU else self.gpu
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
@@ -48,15 +51,16 @@ class Facts:
     @classmethod
     def of(cls, spec: RerankServiceSpec) -> Self:
         """Facts of the model that a spec asks for."""
+        entry = command.entry_of(spec)
         return cls(
             model=spec.model.name,
-            model_revision=spec.model.revision,
-            max_length=command.max_length(spec, lookup(spec.model.name)),
-            truncation_safe=not command.has_prompt_template(spec),
-            max_documents=command.max_documents(spec),
+            model_revision=command.model_revision(spec, entry),
+            max_length=command.max_length(spec, entry),
+            truncation_safe=command.is_truncation_safe(spec, entry),
+            max_documents=command.max_documents(spec, entry),
             bearer_secret=spec.access.bearer_secret_ref.name if spec.access.bearer_secret_ref else None,
             startup_seconds=spec.rollout.startup_timeout_seconds,
-            lacks_template=command.lacks_prompt_template(spec),
+            lacks_template=command.lacks_prompt_template(spec, entry),
         )
 
 
@@ -76,7 +80,7 @@ def build_revision(
 ) -> dict[str, Any]:
     """The ControllerRevision of `revision`: pod template, mounted files and facts; `number` orders the history."""
     name, spec = reranker.metadata.name, reranker.spec
-    image = images.cpu if spec.accelerator.type is AcceleratorType.CPU else images.gpu
+    image = images.of(spec)
     stored = render(
         "revision.yaml.j2",
         name=names.revision_name(name, revision),
@@ -85,9 +89,10 @@ def build_revision(
         owner=owner_reference(owner),
         number=number,
     )
+    entry = command.entry_of(spec)
     stored["data"] = {
-        "template": build_pod_template(name, revision, spec, lookup(spec.model.name), image),
-        "files": build_files(),
+        "template": build_pod_template(name, revision, spec, entry, image),
+        "files": build_files(spec, entry),
         "facts": dataclasses.asdict(Facts.of(spec)),
     }
     return stored

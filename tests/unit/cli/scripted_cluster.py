@@ -8,7 +8,7 @@ from unittest import mock
 from rerank_operator.api import names
 from rerank_operator.api.conditions import Condition, ConditionType, merge_conditions
 from rerank_operator.api.reasons import Reason
-from rerank_operator.clients.kube import Kind, KubeClient
+from rerank_operator.clients.kube import KINDS, Kind, KubeClient
 from tests.builders import NOW, a_resource
 
 Object = dict[str, Any]
@@ -71,33 +71,50 @@ def an_event(reason: str, message: str, at: str = NOW, kind: str = "Pod", name: 
 class ScriptedCluster:
     """Answers what `KubeClient` would. An error in the place of an answer is raised.
 
-    `logs` are by pod name and whether the previous run is asked for. `changes` is what a watch yields.
+    `logs` are by pod name and whether the previous run is asked for. `changes` is what a watch yields. A dry run
+    stores what it is given, unless `refusal` is raised; `tried` are its methods and fields.
     """
 
     namespace = "default"
 
     def __init__(self) -> None:
-        self.objects: dict[tuple[str, str], list[Object] | Exception] = {}
+        self.objects: dict[tuple[str, str | None], list[Object] | Exception] = {}
         self.events: dict[str, list[Object] | Exception] = {}
         self.logs: dict[tuple[str, bool], str | Exception] = {}
         self.changes: Iterable[Object] = ()
         self.asked_logs: list[tuple[str, str, bool]] = []
+        self.tried: list[tuple[str, dict[str, str]]] = []
+        self.refusal: Exception | None = None
+        self.keda = False
         self.closed = False
 
-    def put(self, namespace: str, *objects: Object) -> None:
-        """Add objects of one kind."""
+    def put(self, namespace: str | None, *objects: Object) -> None:
+        """Add objects of one kind; of no namespace what the whole cluster has."""
         self.objects[objects[0]["kind"], namespace] = list(objects)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         found = _answer(self.objects.get((kind.kind, namespace), []))
         return next((obj for obj in found if obj["metadata"]["name"] == name), None)
 
-    async def pages(self, kind: Kind, namespace: str, selector: str = "") -> AsyncIterator[tuple[list[Object], int]]:
+    async def pages(
+        self, kind: Kind, namespace: str | None, selector: str = ""
+    ) -> AsyncIterator[tuple[list[Object], int]]:
         found = _answer(self.objects.get((kind.kind, namespace), []))
         wanted = dict(part.split("=") for part in selector.split(",") if part)
         for obj in found:
             if wanted.items() <= obj["metadata"].get("labels", {}).items():
                 yield [obj], 1
+
+    async def dry_run(self, method: str, obj: Object, **query: str) -> Object:
+        self.tried.append((method, query))
+        if self.refusal:
+            raise self.refusal
+        live = await self.get(KINDS[obj["kind"]], obj["metadata"]["namespace"], obj["metadata"]["name"])
+        given = {"uid": "uid-of-bge", "generation": 1}
+        return {**(live or {}), **obj, "metadata": {**given, **(live or {}).get("metadata", {}), **obj["metadata"]}}
+
+    async def has_keda(self) -> bool:
+        return self.keda
 
     async def events_of(self, namespace: str, uid: str) -> list[Object]:
         del namespace

@@ -10,12 +10,17 @@ from typer.main import get_group
 from typer.testing import CliRunner
 
 from rerank_operator.cli import cli
+from rerank_operator.cli.model_report import Status
+from rerank_operator.cli.outlook import Action
 from rerank_operator.cli.verify import build_report
 from rerank_operator.cli.watch import Outcome
 from rerank_operator.rerank.finding import Finding
 from rerank_operator.rerank.verdict import RIGHT
+from tests.contract.models_page import fields
 from tests.doubles.engine import EngineDouble
 from tests.unit.cli.scripted_cluster import ScriptedCluster, a_model_pod, a_reranker, an_event, ready
+from tests.unit.cli.test_fit import GPU, a_node
+from tests.unit.cli.test_render import MINIMAL
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -40,7 +45,10 @@ def test_each_option_is_in_the_section_of_its_command(name: str) -> None:
     assert options == listed
 
 
-@pytest.mark.parametrize(("name", "codes"), [("verify", "012"), ("doctor", "012"), ("watch", "0123")])
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [("verify", "012"), ("doctor", "012"), ("watch", "0123"), ("catalog", "012"), ("render", "01"), ("plan", "012")],
+)
 def test_each_exit_code_has_a_row(name: str, codes: str) -> None:
     assert list(codes) == re.findall(r"^\| `(\d)` \|", SECTIONS[name], re.MULTILINE)
 
@@ -92,6 +100,26 @@ def test_each_key_and_outcome_of_watch_is_listed() -> None:
 
     assert set() == keys_of(json.loads(shown.splitlines()[0])) - coded(SECTIONS["watch"])
     assert set() == {outcome.value for outcome in Outcome} - coded(SECTIONS["watch"])
+
+
+def test_each_key_of_catalog_is_listed() -> None:
+    report = json.loads(CliRunner().invoke(cli, ["catalog", "BAAI/bge-reranker-v2-m3", "-o", "json"]).stdout)
+
+    assert set() == report.keys() - set(fields()) - coded(SECTIONS["catalog"])
+    assert {status.value for status in Status} <= coded(SECTIONS["catalog"])
+
+
+def test_each_key_and_action_of_plan_is_listed(tmp_path: Path) -> None:
+    cluster = ScriptedCluster()
+    cluster.put(None, {"kind": "Node", **a_node("node-1", 1)})
+    file = tmp_path / "bge.yaml"
+    file.write_text(MINIMAL)
+    with cluster.connected():
+        shown = CliRunner().invoke(cli, ["plan", str(file), "-o", "json"]).stdout
+    keys = keys_of(json.loads(shown)) - {GPU}
+
+    assert set() == keys - coded(SECTIONS["plan"])
+    assert {action.value for action in Action} <= coded(SECTIONS["plan"])
 
 
 def test_each_key_of_verify_is_listed() -> None:

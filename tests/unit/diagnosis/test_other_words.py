@@ -201,16 +201,9 @@ def test_why_the_api_server_refuses_a_pod(message: str, reason: Reason) -> None:
 
 LOGS: dict[str, tuple[str, tuple[LoadingStep, str] | None]] = {
     "nothing yet": ("INFO 11-25 12:00:00 [api_server.py:1] vLLM API server version 0.32.0\n", None),
-    "a file": (
-        (
-            "model.safetensors:   0%|          | 0.00/2.27G [00:00<?, ?B/s]\r"
-            "model.safetensors:  45%|####5     | 1.02G/2.27G [00:10<00:12, 100MB/s]"
-        ),
-        (LoadingStep.DOWNLOADING_MODEL, "40 % of 2.27GB"),
-    ),
-    "files": (
-        "Fetching 5 files:  60%|######    | 3/5 [00:10<00:05]",
-        (LoadingStep.DOWNLOADING_MODEL, "60 % of 5 files"),
+    "a download": (
+        "downloaded 0 % of 2.27 GB\ndownloaded 45 % of 2.27 GB\n",
+        (LoadingStep.DOWNLOADING_MODEL, "40 % of 2.27 GB"),
     ),
     "parts": (
         "Loading safetensors checkpoint shards:  50% Completed | 1/2 [00:01<00:01,  1.00s/it]\n",
@@ -233,6 +226,6 @@ def test_the_newest_telling_line_of_a_log_says_how_far_an_engine_is(
 
 
 def test_a_download_is_written_in_tenths_only() -> None:
-    bars = [f"model.safetensors: {percent:3}%|#| 1.0G/2.27G [00:10<00:12, 1MB/s]" for percent in range(101)]
+    lines = [f"downloaded {percent} % of 2.27 GB" for percent in range(101)]
 
-    assert 11 == len({read_progress(bar) for bar in bars})
+    assert 11 == len({read_progress(line) for line in lines})

@@ -8,7 +8,7 @@ import pytest
 
 from rerank_operator.catalog.models import lookup
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
-from rerank_operator.resources.pod import build_files, build_pod_template
+from rerank_operator.resources.pod import build_pod_template, scripts
 from tests.builders import a_reranker, a_revision
 
 
@@ -28,8 +28,9 @@ def environment(**spec: Any) -> dict[str, Any]:
 
 def test_the_model_name_alone_gives_a_complete_command() -> None:
     assert (
-        "vllm serve BAAI/bge-reranker-v2-m3 --served-model-name BAAI/bge-reranker-v2-m3 --runner pooling "
-        "--port 8000 --dtype auto --max-model-len 8192 --middleware rerank_guard.Guard"
+        "vllm serve /models/BAAI/bge-reranker-v2-m3/12e974610ba9083ed95f3edf08d7e899581f4de4 "
+        "--served-model-name BAAI/bge-reranker-v2-m3 --runner pooling --port 8000 --dtype auto --max-model-len 8192 "
+        "--middleware rerank_guard.Guard --gpu-memory-utilization 0.10"
     ) == " ".join(container()["command"])
 
 
@@ -172,7 +173,8 @@ def test_the_deployment_is_made_from_the_stored_revision_and_nothing_else() -> N
     stored["data"]["template"]["spec"]["containers"][0]["image"] = "an/older:image"
 
     assert "an/older:image" == build_deployment(stored, 2)["spec"]["template"]["spec"]["containers"][0]["image"]
-    assert {"rerank_guard.py", "rerank_probe.py"} == set(build_files_config_map(stored)["data"])
+    files = {"rerank_guard.py", "rerank_probe.py", "fetch_model.py", "check_model.py", "model.json"}
+    assert files == set(build_files_config_map(stored)["data"])
 
 
 def guard_settings(**spec: Any) -> dict[str, Any]:
@@ -226,12 +228,12 @@ def test_a_deployment_has_no_deadline_of_its_own() -> None:
 def test_a_guard_that_python_cannot_load_is_found_before_it_is_mounted(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for name in ("rerank_guard.py", "rerank_probe.py"):
+    for name in scripts():
         (tmp_path / name).write_text("match 1:\n    case 1: pass\n")  # not in Python 3.9
     monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
-    build_files.cache_clear()
+    scripts.cache_clear()
 
     with pytest.raises(SyntaxError):
-        build_files()
+        scripts()
     monkeypatch.undo()
-    build_files.cache_clear()
+    scripts.cache_clear()

@@ -5,6 +5,7 @@ CEL rules here, so that a wrong value is refused at `kubectl apply` with the rem
 """
 
 from rerank_operator.api.v1alpha1.engine import Dtype, Guard
+from rerank_operator.api.v1alpha1.model import ModelCache
 from rerank_operator.api.v1alpha1.pods import AcceleratorType, Scheduling
 from rerank_operator.api.v1alpha1.resource import RerankService, RerankServiceSpec
 from rerank_operator.api.v1alpha1.rollout import Autoscaling, Strategy
@@ -24,6 +25,7 @@ __all__ = [
     "Guard",
     "Language",
     "LoadingStep",
+    "ModelCache",
     "OnFailure",
     "OverlongDocuments",
     "RerankService",

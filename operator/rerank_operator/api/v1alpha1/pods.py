@@ -20,11 +20,20 @@ class Accelerator(schema.BaseModel):
         (
             "self.type != 'CPU' || !has(self.count)",
             "accelerator.count counts GPUs: remove it, or set accelerator.type to NvidiaGPU",
-        )
+        ),
+        (
+            "!has(self.memory) || string(self.memory).matches('^[0-9]+([.][0-9]+)?[kKMGT]?i?$')",
+            "accelerator.memory must be an amount of memory such as 24Gi",
+        ),
     )
     type: AcceleratorType = Field(AcceleratorType.NVIDIA_GPU, description="Kind of accelerator.")
     count: schema.Optional[schema.conint(ge=1, le=64)] = Field(
         None, description="GPUs per pod (default 1); more than one shards the model over them."
+    )
+    memory: schema.Optional[schema.IntOrString] = Field(
+        None,
+        description="Memory of one accelerator (or slice of one), such as 24Gi. With it a model that does not fit is "
+        "refused before a pod takes the accelerator, and vLLM's share of it follows from what the model needs.",
     )
 
 
