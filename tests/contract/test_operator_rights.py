@@ -21,6 +21,7 @@ RIGHTS = {
     "core/configmaps": [*READ, *WRITE],
     "core/pods": [*READ, "delete"],
     "core/pods/log": ["get"],
+    "core/persistentvolumeclaims": ["get", "create"],
     "core/events": ["create", "list"],
     "policy/poddisruptionbudgets": [*READ, *WRITE],
     "autoscaling/horizontalpodautoscalers": [*READ, *WRITE],

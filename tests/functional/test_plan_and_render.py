@@ -1,12 +1,14 @@
 """What a person is told before applying a file: plan on a real API server, and render without one."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from rerank_operator.resources.drift import is_drifted
 from tests.cluster.control_plane import ControlPlane
 from tests.functional.test_the_command_line import Run, a_kubeconfig_of, run
 from tests.functional.world import World, a_reranker
@@ -52,6 +54,27 @@ def test_what_is_foreseen_for_a_new_reranker_is_what_comes(world: World, tmp_pat
     there = {("create", obj["kind"], obj["metadata"]["name"]) for obj in managed}
 
     assert there == actions(found)
+
+
+def test_what_is_rendered_without_a_cluster_is_what_the_operator_makes(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "bge.yaml"
+    file.write_text(yaml.safe_dump(a_reranker("bge", "model-a", replicas=2)))
+    kubeconfig = world.control_plane.kubeconfig
+    code, out, _ = run(kubeconfig, "rerank-operator", "render", str(file), "--namespace", world.namespace, "--revision")
+    world.reranker(replicas=2)
+    world.wait_for_reason("Ready")
+    world.settle()
+    rendered = list(yaml.safe_load_all(out))
+    for obj in rendered:
+        del obj["metadata"]["ownerReferences"]
+    drifted = [
+        (obj["kind"], obj["metadata"]["name"])
+        for obj in rendered
+        if is_drifted(obj, world.get(obj["kind"], obj["metadata"]["name"]))
+    ]
+
+    assert (0, 6) == (code, len(rendered))
+    assert [] == drifted
 
 
 def test_nothing_to_change_is_told_by_the_exit_code(world: World, tmp_path: Path) -> None:
@@ -165,6 +188,45 @@ def test_who_may_not_list_nodes_is_told_what_is_not_known(
 
     assert 1 == code, err
     assert "1 nvidia.com/gpu for each pod; what is free is not known: no right to list nodes" in out
+
+
+@pytest.fixture
+def gpu_nodes(control_plane: ControlPlane) -> Iterator[None]:
+    """Two nodes with two GPUs each, one of them behind a taint."""
+    nodes = {"gpu-1": [], "gpu-2": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]}
+    for name, taints in nodes.items():
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+        control_plane.kubectl("create", "-f", "-", stdin=json.dumps(node))
+        status = {"status": {"allocatable": {"nvidia.com/gpu": "2"}, "capacity": {"nvidia.com/gpu": "2"}}}
+        control_plane.kubectl("patch", "node", name, "--subresource=status", "--patch", json.dumps(status))
+        # The API server itself taints a node that has not said yet that it is ready.
+        taint = {"spec": {"taints": taints}}
+        control_plane.kubectl("patch", "node", name, "--type=merge", "--patch", json.dumps(taint))
+    yield
+    control_plane.kubectl("delete", "nodes", *nodes)
+
+
+def test_accelerators_of_the_cluster_are_counted(
+    control_plane: ControlPlane, namespace: str, gpu_nodes: None, tmp_path: Path
+) -> None:
+    wanted = a_reranker("bge", "BAAI/bge-reranker-v2-m3", replicas=3)
+    _, out, err = planned(control_plane.kubeconfig, tmp_path, namespace, wanted)
+
+    assert (
+        "1 nvidia.com/gpu for each pod; 2 on 1 node, 2 free, 2 more behind taints that the pod does not tolerate: "
+        "2 of 3 model pods fit now"
+    ) in out, err
+
+
+def test_what_the_catalog_refuses_is_told_before_anything_is_applied(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    wanted = a_reranker("bge", "mixedbread-ai/mxbai-rerank-base-v1")
+    code, out, err = planned(control_plane.kubeconfig, tmp_path, namespace, wanted)
+
+    assert (2, "") == (code, out)
+    assert "is refused: ModelRefused: model.name is mixedbread-ai/mxbai-rerank-base-v1. " in err
+    assert "Models that work: mixedbread-ai/mxbai-rerank-base-v2" in err
 
 
 def test_a_namespace_that_does_not_exist_is_named(control_plane: ControlPlane, tmp_path: Path) -> None:

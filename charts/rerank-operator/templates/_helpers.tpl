@@ -91,6 +91,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create, list]
+# model.source.huggingFace.cache: created once, never changed; garbage collection deletes it.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [get, create]
 # How many model pods a node drain may take at a time.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]

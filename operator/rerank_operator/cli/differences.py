@@ -19,7 +19,7 @@ _KEYS: Final = {
 # Written by the API server, or by the operator about a roll-out that is under way.
 _NOT_WANTED: Final = {"apiVersion", "kind", "status"}
 _CONTEXT: Final = 1000
-# Of a long text, so many equal lines in a row are left out.
+# Of a long text or command, more equal lines or words in a row are left out.
 _MOST_EQUAL: Final = 3
 _LEFT_OUT: Final = "…"
 
@@ -68,23 +68,31 @@ def _changed(before: Any, after: Any, field: str = "") -> tuple[Any, Any]:
                 (left if key in before else right)[key] = before.get(key, after.get(key))
         return left, right
     if isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
-        return _changed_lines(before, after)
-    key = _KEYS.get(field)
-    if key is None or not isinstance(before, list) or not isinstance(after, list):
+        left_lines, right_lines = _shortened(before.splitlines(), after.splitlines())
+        return "\n".join([*left_lines, ""]), "\n".join([*right_lines, ""])
+    if not isinstance(before, list) or not isinstance(after, list):
         return before, after
-    return _changed_items(before, after, key)
+    if all(isinstance(item, str) for item in (*before, *after)):
+        return _shortened(before, after)
+    key = _KEYS.get(field)
+    return (before, after) if key is None else _changed_items(before, after, key)
 
 
-def _changed_lines(before: str, after: str) -> tuple[str, str]:
-    """Two texts of several lines without most of what is equal."""
-    old, new = before.splitlines(), after.splitlines()
+def _shortened(before: list[str], after: list[str]) -> tuple[list[str], list[str]]:
+    """Lines of two texts, or words of two commands, with one equal neighbour on each side of a change."""
     left: list[str] = []
     right: list[str] = []
-    for tag, start, end, new_start, new_end in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        is_long = tag == "equal" and end - start > _MOST_EQUAL
-        left += [_LEFT_OUT] if is_long else old[start:end]
-        right += [_LEFT_OUT] if is_long else new[new_start:new_end]
-    return "\n".join([*left, ""]), "\n".join([*right, ""])
+    for tag, start, end, new_start, new_end in difflib.SequenceMatcher(
+        None, before, after, autojunk=False
+    ).get_opcodes():
+        equal = before[start:end]
+        if tag == "equal" and len(equal) > _MOST_EQUAL:
+            first = equal[:1] if start else []
+            last = equal[-1:] if end < len(before) or new_end < len(after) else []
+            equal = [*first, _LEFT_OUT, *last]
+        left += equal
+        right += equal if tag == "equal" else after[new_start:new_end]
+    return left, right
 
 
 def _changed_items(before: list[Any], after: list[Any], key: str) -> tuple[Any, Any]:

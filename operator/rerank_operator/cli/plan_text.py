@@ -65,7 +65,9 @@ def _pods(pods: dict[str, Any], *, is_first: bool) -> str:
     if is_first:
         return f"{_count(after)} to start"
     if pods["restart"]:
-        return f"{_count(after)} of the new revision start {pods['how']} ({pods['strategy']})"
+        return (
+            f"{_count(after)} of the new revision start{'s' if after == 1 else ''} {pods['how']} ({pods['strategy']})"
+        )
     if before == after:
         return f"{_count(after)}, of which none restarts"
     return f"{before} -> {after}; none restarts"
@@ -98,7 +100,7 @@ def _verdict(room: dict[str, Any], new_pods: int) -> str:
     if not new_pods:
         return "no new pod needs one"
     if fits >= new_pods:
-        return f"{_count(new_pods)} fit now"
+        return f"{_count(new_pods)} fit{'s' if new_pods == 1 else ''} now"
     beside = ", and the rest when the old ones are gone" if room["own"] else ""
     return f"{fits} of {_count(new_pods)} fit now{beside}"
 

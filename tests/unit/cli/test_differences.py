@@ -45,9 +45,37 @@ def test_most_equal_lines_of_a_long_text_are_left_out() -> None:
     changed = [*lines[:10], "other", *lines[11:]]
     before, after = ({"metadata": {}, "data": {"example.py": "\n".join(text)}} for text in (lines, changed))
 
-    assert [" data:", "   example.py: |", "     …", "-    line 10", "+    other", "     …"] == differences(
-        before, after
-    )
+    assert [
+        " data:",
+        "   example.py: |",
+        "     …",
+        "     line 9",
+        "-    line 10",
+        "+    other",
+        "     line 11",
+        "     …",
+    ] == differences(before, after)
+
+
+def test_of_a_long_command_the_changed_words_are_shown_with_their_flags() -> None:
+    command = [
+        "vllm",
+        "serve",
+        "m",
+        "--runner",
+        "pooling",
+        "--port",
+        "8000",
+        "--max-model-len",
+        "512",
+        "--enforce-eager",
+    ]
+    longer = [word.replace("512", "8192") for word in command]
+    lines = differences(a_deployment(command=command), a_deployment(command=longer))
+
+    assert ["…", "--max-model-len", "'512'", "'8192'", "--enforce-eager"] == [
+        line.split("- ")[-1] for line in lines[-5:]
+    ]
 
 
 def test_status_and_annotations_are_nobodys_wish() -> None:

@@ -109,6 +109,19 @@ def test_each_key_of_catalog_is_listed() -> None:
     assert {status.value for status in Status} <= coded(SECTIONS["catalog"])
 
 
+@pytest.mark.parametrize(
+    ("block", "arguments"),
+    [
+        (1, ["--language", "de", "--memory", "4Gi", "--commercial"]),
+        (2, ["mixedbread-ai/mxbai-rerank-base-v1"]),
+    ],
+    ids=["list", "one"],
+)
+def test_what_catalog_prints_on_the_page_is_what_it_prints(block: int, arguments: list[str]) -> None:
+    shown = re.findall(r"^```text\n(.*?)^```$", SECTIONS["catalog"], re.MULTILINE | re.DOTALL)
+    assert shown[block] == CliRunner().invoke(cli, ["catalog", *arguments]).stdout
+
+
 def test_each_key_and_action_of_plan_is_listed(tmp_path: Path) -> None:
     cluster = ScriptedCluster()
     cluster.put(None, {"kind": "Node", **a_node("node-1", 1)})

@@ -60,7 +60,7 @@ def test_a_new_reranker_is_told_with_its_children_and_its_place(cluster: Scripte
     assert 1 == code
     assert "create: RerankService bge in namespace search" == out.splitlines()[0]
     assert f"  revision     {hash_of()}, the first\n" in out
-    assert f"1 {GPU} for each pod; 1 on 1 node, 1 free: 1 model pod fit now" in out
+    assert f"1 {GPU} for each pod; 1 on 1 node, 1 free: 1 model pod fits now" in out
     assert f"create  Deployment          bge-{hash_of()}\n" in out
     assert [("POST", {})] == cluster.tried
     assert cluster.closed
@@ -81,7 +81,7 @@ def test_a_change_of_the_model_tells_that_the_pods_start_anew_and_have_no_room_y
 
     assert 1 == code
     assert f"{hash_of()} -> {hash_of(model={'name': 'BAAI/bge-reranker-base'})}" in out
-    assert "1 model pod of the new revision start beside those that serve, or in their place where" in out
+    assert "1 model pod of the new revision starts beside those that serve, or in their place where" in out
     assert "1 held by this reranker: 0 of 1 model pod fit now, and the rest when the old ones are gone" in out
     assert "    -    name: BAAI/bge-reranker-v2-m3\n    +    name: BAAI/bge-reranker-base\n" in out
 
