@@ -17,9 +17,10 @@ from rerank_operator.resources.deployment import build_deployment, build_files_c
 from rerank_operator.resources.publication import build_publication
 from rerank_operator.resources.revision import EngineImages, build_revision, facts_of, revision_hash
 from rerank_operator.resources.service import build_service
+from rerank_operator.settings import Settings
 
 Object = dict[str, Any]
-IMAGES = EngineImages(gpu="vllm/vllm-openai:v0.32.0", cpu="vllm/vllm-openai-cpu:v0.32.0-x86_64")
+IMAGES = EngineImages(Settings().engine_images)
 NOW = "2026-11-24T12:00:00Z"
 AT = seconds_of(NOW)
 BATCH = Batch(256, 256)

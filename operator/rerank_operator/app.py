@@ -62,7 +62,7 @@ class _Operator:
         kube, vllm = await KubeClient.connect(), VllmClient.connect()
         wake = functools.partial(self._queue.add, urgent=True)
         verifier = Verifier(kube, vllm, settings.verifications, wake)
-        images = EngineImages(gpu=settings.engine_image, cpu=settings.cpu_engine_image)
+        images = EngineImages(settings.engine_images)
         reconciler = Reconciler(kube, self._mirror, verifier, images)
         server = await health.serve(settings.health_port, self._unhealthy, self._metrics.exposition)
         # Created before kopf starts: kopf treats later tasks as its own and waits for them at the end.

@@ -1,8 +1,12 @@
 """Settings of the operator process, read once from the environment."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rerank_operator.api.v1alpha1 import AcceleratorType
+from rerank_operator.catalog.accelerators import platform, platforms
 
 PREFIX: Final = "RERANK_OPERATOR_"
 
@@ -18,10 +22,18 @@ class Settings(BaseModel):
 
     #: Namespaces to watch, separated by commas; empty for the whole cluster.
     watch_namespaces: str = ""
-    #: vLLM image for GPUs where a resource names none.
-    engine_image: Annotated[str, Field(min_length=1)] = "vllm/vllm-openai:v0.32.0"
+    #: vLLM image for NVIDIA GPUs where a resource names none.
+    engine_image: Annotated[str, Field(min_length=1)] = platform(AcceleratorType.NVIDIA_GPU).image
+    #: vLLM image for AMD GPUs where a resource names none.
+    amd_engine_image: Annotated[str, Field(min_length=1)] = platform(AcceleratorType.AMD_GPU).image
+    #: vLLM image for Intel GPUs where a resource names none.
+    intel_engine_image: Annotated[str, Field(min_length=1)] = platform(AcceleratorType.INTEL_GPU).image
+    #: vLLM image for Gaudi where a resource names none; empty: each resource has to name one.
+    gaudi_engine_image: str = platform(AcceleratorType.GAUDI).image
+    #: vLLM image for TPUs where a resource names none; empty: each resource has to name one.
+    tpu_engine_image: str = platform(AcceleratorType.TPU).image
     #: vLLM image for CPUs where a resource names none.
-    cpu_engine_image: Annotated[str, Field(min_length=1)] = "vllm/vllm-openai-cpu:v0.32.0-x86_64"
+    cpu_engine_image: Annotated[str, Field(min_length=1)] = platform(AcceleratorType.CPU).image
     #: Reconciles that run at once.
     workers: Annotated[int, Field(ge=1, le=256)] = 16
     #: Verifications that run at once.
@@ -39,6 +51,11 @@ class Settings(BaseModel):
     def namespaces(self) -> tuple[str, ...]:
         """Namespaces to watch; empty for all."""
         return tuple(sorted({n.strip() for n in self.watch_namespaces.split(",") if n.strip()}))
+
+    @property
+    def engine_images(self) -> Mapping[AcceleratorType, str]:
+        """Image for each kind of accelerator; empty where there is none."""
+        return {kind: getattr(self, known.image_setting) for kind, known in platforms().items()}
 
     @classmethod
     def from_env(cls, environ: dict[str, str]) -> Self:

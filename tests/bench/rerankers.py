@@ -92,8 +92,7 @@ def _ready(resource: Object) -> Observed:
     stored = {**resource, "metadata": {**resource["metadata"], "uid": UID, "generation": 1}}
     reranker: RerankService = RerankService.model_validate(stored)
     revision = revision_hash(reranker.spec)
-    settings = Settings()
-    images = EngineImages(gpu=settings.engine_image, cpu=settings.cpu_engine_image)
+    images = EngineImages(Settings().engine_images)
     snapshot = build_revision(reranker, stored, revision, images, 1)
     conditions = [{"type": "Ready", "status": "True"}]
     labels = names.revision_labels(reranker.metadata.name, revision)

@@ -12,9 +12,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
+    XLMRobertaConfig,
+    XLMRobertaForSequenceClassification,
 )
 
 from tests.engine.training import sentences
@@ -39,6 +43,45 @@ def save_narrow_heads(out: Path) -> None:
         num_labels=1,
     )
     BertForSequenceClassification(config).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def save_xlm_roberta(out: Path) -> None:
+    """A cross-encoder of the bge family: its table of positions has two rows more than a pair may have tokens."""
+    tokenizer = make_tokenizer()
+    config = XLMRobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128 + 2,
+        type_vocab_size=1,
+        pad_token_id=1,
+        num_labels=1,
+    )
+    XLMRobertaForSequenceClassification(config).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def save_modernbert(out: Path) -> None:
+    """A cross-encoder of the gte-modernbert family."""
+    tokenizer = make_tokenizer()
+    config = ModernBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=256,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.cls_token_id,
+        eos_token_id=tokenizer.sep_token_id,
+        cls_token_id=tokenizer.cls_token_id,
+        sep_token_id=tokenizer.sep_token_id,
+        num_labels=1,
+    )
+    ModernBertForSequenceClassification(config).save_pretrained(out)
     tokenizer.save_pretrained(out)
 
 
@@ -76,7 +119,12 @@ def make_word_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=1024, **names)
 
 
-KINDS: dict[str, Callable[[Path], None]] = {"narrow-heads": save_narrow_heads, "language-model": save_language_model}
+KINDS: dict[str, Callable[[Path], None]] = {
+    "narrow-heads": save_narrow_heads,
+    "xlm-roberta": save_xlm_roberta,
+    "modernbert": save_modernbert,
+    "language-model": save_language_model,
+}
 
 if __name__ == "__main__":
     torch.manual_seed(SEED)

@@ -125,7 +125,7 @@ def test_why_an_engine_ends_is_named(demo: Demo) -> None:
 def test_a_classifier_with_two_labels_is_named_and_never_published(demo: Demo) -> None:
     apply(demo, "two-labels", a_spec(ensure_broken_models()["two-labels"].name))
 
-    assert_named(demo, Reason.NOT_A_RERANKER, "404", "two-labels", MODEL_STARTS_IN)
+    assert_named(demo, Reason.NOT_A_RERANKER, "2 labels", "two-labels")
     demo.kubectl("delete", "rrs", "two-labels")
 
 

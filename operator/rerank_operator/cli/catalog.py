@@ -168,8 +168,7 @@ def close_names(name: str, known: Iterable[Entry]) -> list[str]:
 
 
 def _images() -> EngineImages:
-    settings = read_settings()
-    return EngineImages(gpu=settings.engine_image, cpu=settings.cpu_engine_image)
+    return EngineImages(read_settings().engine_images)
 
 
 def _tell_all(filters: _Filters, output: Shape) -> None:

@@ -46,8 +46,8 @@ def render(file: File, *, namespace: Namespace = None, image: Image = None, revi
 
 def default_images(image: str | None) -> EngineImages:
     """Images for resources that name none: this one, else those of the settings."""
-    settings = read_settings()
-    return EngineImages(gpu=image or settings.engine_image, cpu=image or settings.cpu_engine_image)
+    given = read_settings().engine_images
+    return EngineImages(dict.fromkeys(given, image) if image else given)
 
 
 def _is_accepted(reranker: RerankService, images: EngineImages) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rerank_operator.api import names
-from rerank_operator.api.v1alpha1 import AcceleratorType, Dtype, Guard, ModelCache, RerankServiceSpec
+from rerank_operator.api.v1alpha1 import Guard, ModelCache, RerankServiceSpec
+from rerank_operator.catalog.accelerators import Platform, platform
 from rerank_operator.catalog.entry import Entry
 from rerank_operator.catalog.models import lookup
 from rerank_operator.engine.sizing import cpu_cache_gib, gib_of, memory_arguments
@@ -23,10 +24,15 @@ GUARD_FILE: Final = "rerank_guard.py"
 PROBE_FILE: Final = "rerank_probe.py"
 TEMPLATE_FILE: Final = "prompt.jinja"
 KEYS_MOUNT: Final = "/etc/rerank-operator/keys"
+CA_MOUNT: Final = "/etc/rerank-operator/ca"
+CA_FILE: Final = "ca.crt"
 DRAIN_TOKEN_FILE: Final = f"{RUN_MOUNT}/drain-token"
 # Arguments that only the model's own files tell; written by `check_model.py`.
 ENGINE_FILE: Final = f"{RUN_MOUNT}/engine.yaml"
 COMPILED_MOUNT: Final = f"{MODEL_MOUNT}/.vllm-cache"
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+# Python's ssl and httpx, requests, curl.
+_CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # No larger batch can be published, and a request without any limit can fill the memory.
 MAX_DOCUMENTS: Final = 4096
 
@@ -41,6 +47,11 @@ def entry_of(spec: RerankServiceSpec) -> Entry:
     return lookup(spec.model.based_on or spec.model.name)
 
 
+def platform_of(spec: RerankServiceSpec) -> Platform:
+    """What is known about the kind of accelerator that a spec asks for."""
+    return platform(spec.accelerator.type)
+
+
 def build_command(spec: RerankServiceSpec, entry: Entry, version: Version | None = None) -> list[str]:
     """`vllm serve MODEL` and its arguments for a version of vLLM (None: a current one).
 
@@ -53,10 +64,9 @@ def build_command(spec: RerankServiceSpec, entry: Entry, version: Version | None
         command += ["--max-model-len", str(limit)]
     if model.trust_remote_code:
         command.append("--trust-remote-code")
-    if gpu_count(spec) > 1:
+    if platform_of(spec).shards and gpu_count(spec) > 1:
         command += ["--tensor-parallel-size", str(gpu_count(spec))]
-    if spec.accelerator.type is AcceleratorType.CPU:
-        command.append("--enforce-eager")  # compiling doubles the start time on a CPU and gains nothing
+    command += platform_of(spec).arguments
     if spec.engine.guard is Guard.ENABLED:
         command += ["--middleware", "rerank_guard.Guard"]
     for flag, value in _recipe(spec, entry).items():
@@ -98,14 +108,15 @@ def build_environment(spec: RerankServiceSpec, entry: Entry) -> list[dict[str, A
     if not (is_fetched(spec) and spec.model.trust_remote_code):  # remote code may lie in yet another repository
         put("HF_HUB_OFFLINE", "1")
     put("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "120")  # Milvus reuses a connection for up to 90 s; vLLM would close it after 5
-    if spec.accelerator.type is AcceleratorType.CPU:
-        # GiB; without it vLLM wants 92 % of the node's memory
-        put("VLLM_CPU_KVCACHE_SPACE", str(cpu_cache_gib(entry, max_length(spec, entry))))
+    for name, value in platform_of(spec).environment.items():
+        put(name, value)
+    if variable := platform_of(spec).cache_variable:
+        put(variable, str(cpu_cache_gib(entry, max_length(spec, entry))))
     if spec.engine.guard is Guard.ENABLED:
         put("PYTHONPATH", FILES_MOUNT)
         for name, value in _guard_environment(spec, entry).items():
             put(name, value)
-    env |= {variable["name"]: variable for variable in hub_environment(spec)}
+    env |= {variable["name"]: variable for variable in (*hub_environment(spec), *network_environment(spec))}
     for variable in spec.engine.env:
         env[variable.name] = variable.model_dump(exclude_none=True)
     return list(env.values())
@@ -137,17 +148,32 @@ def pre_stop_command(*, guard: bool) -> list[str]:
 
 
 def dtype(spec: RerankServiceSpec) -> str:
-    """Number format: what the spec says, else float32 on a CPU, where bfloat16 costs twice the time."""
-    if spec.engine.dtype is not None:
-        return str(spec.engine.dtype)
-    return str(Dtype.FLOAT32 if spec.accelerator.type is AcceleratorType.CPU else Dtype.AUTO)
+    """Number format: what the spec says, else what suits the accelerator."""
+    return str(spec.engine.dtype or platform_of(spec).dtype)
 
 
 def gpu_count(spec: RerankServiceSpec) -> int:
-    """GPUs per pod; 0 on a CPU."""
-    if spec.accelerator.type is AcceleratorType.CPU:
+    """Accelerators that a pod has to itself or shares with others; 0 on a CPU.
+
+    Several parts of a device that is shared by time are still one device, with the memory of one.
+    """
+    accelerator = spec.accelerator
+    if platform_of(spec).resource is None:
         return 0
-    return spec.accelerator.count or 1
+    return 1 if is_shared(spec) else accelerator.count or 1
+
+
+def device_resource(spec: RerankServiceSpec) -> str | None:
+    """Extended resource that a pod asks for; None on a CPU, and where claims bring the devices."""
+    accelerator = spec.accelerator
+    if accelerator.resource_name:
+        return str(accelerator.resource_name)
+    return None if accelerator.claims else platform_of(spec).resource
+
+
+def is_shared(spec: RerankServiceSpec) -> bool:
+    """Whether the device plugin hands the same device to several pods, which see all of it."""
+    return str(spec.accelerator.resource_name or "").endswith(".shared")
 
 
 def max_length(spec: RerankServiceSpec, entry: Entry) -> int | None:
@@ -209,7 +235,7 @@ def sets_memory(spec: RerankServiceSpec) -> bool:
 
 def takes_gpu_memory(spec: RerankServiceSpec) -> bool:
     """Whether vLLM has to be told how much memory of a GPU to take."""
-    return spec.accelerator.type is not AcceleratorType.CPU
+    return platform_of(spec).takes_memory_share
 
 
 def card_gib(spec: RerankServiceSpec) -> float | None:
@@ -254,6 +280,20 @@ def model_folder(spec: RerankServiceSpec, entry: Entry) -> str:
     if source and source.host_path:
         return MODEL_MOUNT
     return f"{MODEL_MOUNT}/{spec.model.name}/{model_revision(spec, entry) or 'main'}"
+
+
+def network_environment(spec: RerankServiceSpec) -> list[dict[str, Any]]:
+    """Proxy and certificates, as the `env` list of a Pod, for every container that reaches out of the cluster."""
+    found: dict[str, str] = {}
+    if proxy := spec.engine.proxy:
+        given = {"HTTP_PROXY": proxy.http, "HTTPS_PROXY": proxy.https}
+        direct = ",".join(filter(None, (*_LOOPBACK, proxy.no_proxy)))
+        for name, value in {**given, "NO_PROXY": direct}.items():
+            if value:
+                found |= {name: value, name.lower(): value}
+    if spec.engine.ca_bundle:
+        found |= dict.fromkeys(_CA_VARIABLES, f"{CA_MOUNT}/{CA_FILE}")
+    return [{"name": name, "value": value} for name, value in found.items()]
 
 
 def hub_environment(spec: RerankServiceSpec) -> list[dict[str, Any]]:

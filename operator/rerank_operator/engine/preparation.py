@@ -50,7 +50,8 @@ def check_command() -> list[str]:
 def fetch_environment(spec: RerankServiceSpec) -> list[dict[str, Any]]:
     """Environment of the init container that fetches; the user's own entries replace ours, as in the engine."""
     ours = [{"name": "HOME", "value": command.HOME}, {"name": "HF_HOME", "value": f"{command.HOME}/huggingface"}]
-    env = {variable["name"]: variable for variable in (*ours, *command.hub_environment(spec))}
+    reached = (*ours, *command.hub_environment(spec), *command.network_environment(spec))
+    env = {variable["name"]: variable for variable in reached}
     for variable in spec.engine.env:
         env[variable.name] = variable.model_dump(exclude_none=True)
     return list(env.values())

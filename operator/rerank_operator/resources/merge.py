@@ -1,6 +1,6 @@
 """Merge `spec.podTemplate` into our pod template, the way kubectl's strategic merge does for the parts people use.
 
-Maps are merged key by key, lists of named items by name (containers, volumes, env) or by mount path
+Maps are merged key by key, lists of named items by name (containers, volumes, env, claims) or by mount path
 (volumeMounts), other lists are replaced. A null removes a key.
 """
 
@@ -11,6 +11,8 @@ _MERGE_KEYS: Final = {
     "containers": "name",
     "initContainers": "name",
     "volumes": "name",
+    "resourceClaims": "name",
+    "claims": "name",
     "env": "name",
     "imagePullSecrets": "name",
     "ports": "containerPort",

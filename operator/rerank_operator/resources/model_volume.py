@@ -23,6 +23,8 @@ def build_model_steps(name: str, spec: RerankServiceSpec, image: str, resources:
         fetch_name=names.FETCH_CONTAINER,
         fetch_command=preparation.fetch_command() if fetched else None,
         fetch_env=preparation.fetch_environment(spec) if fetched else None,
+        fetch_env_from=spec.engine.env_from,
+        ca_mount=command.CA_MOUNT if spec.engine.ca_bundle else None,
         check_name=names.CHECK_CONTAINER,
         check_command=preparation.check_command(),
         files_mount=command.FILES_MOUNT,

@@ -18,7 +18,6 @@ from rerank_operator.resources.render import render
 PROBE_PERIOD_SECONDS: Final = 5
 # The oldest Python of the vLLM images that can load the guard.
 ENGINE_PYTHON: Final = (3, 9)
-GPU_RESOURCE: Final = "nvidia.com/gpu"
 SHM_SIZE: Final = "2Gi"
 
 
@@ -58,11 +57,14 @@ def build_pod_template(name: str, revision: str, spec: RerankServiceSpec, entry:
         labels=names.revision_labels(name, revision),
         grace_seconds=command.GRACE_SECONDS,
         image_pull_secrets=[{"name": ref.name} for ref in spec.engine.image_pull_secrets],
+        service_account=spec.engine.service_account_name,
         scheduling=_scheduling(spec.scheduling, names.revision_selector(name, revision)),
+        resource_claims=_resource_claims(spec),
         image=engine_image,
         image_pull_policy=str(spec.engine.image_pull_policy) if spec.engine.image_pull_policy else None,
         command=command.build_command(spec, entry, version_of(engine_image)),
         env=command.build_environment(spec, entry),
+        env_from=spec.engine.env_from,
         port=names.ENGINE_PORT,
         resources=_with_accelerators(resources, spec),
         guard=guard,
@@ -74,6 +76,10 @@ def build_pod_template(name: str, revision: str, spec: RerankServiceSpec, entry:
         home=command.HOME,
         keys_mount=command.KEYS_MOUNT,
         keys_secret=spec.access.bearer_secret_ref.name if spec.access.bearer_secret_ref else None,
+        ca=ca_volume(spec),
+        ca_mount=command.CA_MOUNT,
+        volumes=[volume.model_dump(exclude_none=True) for volume in spec.engine.volumes],
+        volume_mounts=[mount.model_dump(exclude_none=True) for mount in spec.engine.volume_mounts],
         model_mount=command.MODEL_MOUNT,
         model_is_writable=command.cache(spec) is not None,
         model=build_model_steps(name, spec, engine_image, resources),
@@ -81,6 +87,15 @@ def build_pod_template(name: str, revision: str, spec: RerankServiceSpec, entry:
         shm_size=SHM_SIZE,
     )
     return _merge_user_template(template, spec)
+
+
+def ca_volume(spec: RerankServiceSpec) -> dict[str, Any] | None:
+    """The volume with the certificates that the pods trust; None for those of the image."""
+    bundle = spec.engine.ca_bundle
+    if bundle is None:
+        return None
+    items = [{"key": bundle.key, "path": command.CA_FILE}]
+    return {"name": "ca", "configMap": {"name": bundle.config_map_name, "items": items}}
 
 
 def _merge_user_template(template: dict[str, Any], spec: RerankServiceSpec) -> dict[str, Any]:
@@ -98,9 +113,16 @@ def _resources(spec: RerankServiceSpec) -> dict[str, Any]:
 
 
 def _with_accelerators(resources: dict[str, Any], spec: RerankServiceSpec) -> dict[str, Any]:
-    if gpus := command.gpu_count(spec):
-        return {**resources, "limits": {**resources.get("limits", {}), GPU_RESOURCE: str(gpus)}}
-    return resources
+    merged = dict(resources)
+    if resource := command.device_resource(spec):
+        merged["limits"] = {**resources.get("limits", {}), resource: str(spec.accelerator.count or 1)}
+    if claims := spec.accelerator.claims:
+        merged["claims"] = [claim.model_dump(include={"name", "request"}, exclude_none=True) for claim in claims]
+    return merged
+
+
+def _resource_claims(spec: RerankServiceSpec) -> list[dict[str, Any]]:
+    return [claim.model_dump(exclude={"request"}, exclude_none=True) for claim in spec.accelerator.claims]
 
 
 def _scheduling(scheduling: Scheduling, selector: dict[str, str]) -> dict[str, Any]:

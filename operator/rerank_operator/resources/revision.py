@@ -8,6 +8,7 @@ running pods alone. The same spec always is the same revision, which makes the w
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from rerank_operator.api import names
@@ -27,12 +28,11 @@ _HASH_LENGTH: Final = 8
 class EngineImages:
     """Images for resources that name none."""
 
-    gpu: str
-    cpu: str
+    by_type: Mapping[AcceleratorType, str]
 
     def of(self, spec: RerankServiceSpec) -> str:
-        """The image that a spec without one gets."""
-        return self.cpu if spec.accelerator.type is AcceleratorType.CPU else self.gpu
+        """The image that a spec without one gets; empty where there is none for its accelerator."""
+        return self.by_type.get(spec.accelerator.type, "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

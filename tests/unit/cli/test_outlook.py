@@ -97,6 +97,16 @@ def test_an_autoscaler_of_keda_needs_keda() -> None:
     assert {("ScaledObject", "bge")} == actions(with_, Action.CREATE)
 
 
+def test_a_claim_is_created_once_and_one_that_is_there_stays() -> None:
+    model = {**a_resource()["spec"]["model"], "source": {"huggingFace": {"cache": {"size": "20Gi"}}}}
+    claim = ("PersistentVolumeClaim", "bge-models")
+    there = {"apiVersion": "v1", "kind": claim[0], "metadata": {"name": claim[1], "namespace": "search", "labels": {}}}
+    new, kept = foreseen([], model=model), foreseen([there], model=model)
+
+    assert claim in actions(new, Action.CREATE)
+    assert claim in actions(kept, Action.UNCHANGED)
+
+
 def test_what_belongs_to_somebody_else_is_not_looked_at() -> None:
     foreign = objects(serving())
     for obj in foreign:

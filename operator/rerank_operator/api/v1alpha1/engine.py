@@ -6,6 +6,8 @@ from kube_custom_resource import schema
 from pydantic import ConfigDict, Field
 
 from rerank_operator.api.v1alpha1.fields import LIST_BY_NAME, Free, LocalRef, Name, Text, Words, strict
+from rerank_operator.api.v1alpha1.network import CaBundle, Proxy
+from rerank_operator.api.v1alpha1.volumes import Volume, VolumeMount
 
 # Flags that the operator sets itself, because a promise depends on each; and what to do instead.
 RESERVED_ARGUMENTS: Final = {
@@ -105,6 +107,24 @@ class Engine(schema.BaseModel):
     )
     env: Annotated[list[EnvVar], Field(max_length=64, json_schema_extra=LIST_BY_NAME)] = Field(
         default_factory=list, description="Further environment variables."
+    )
+    env_from: Annotated[list[Free], Field(max_length=16)] = Field(
+        default_factory=list,
+        description="ConfigMaps and Secrets whose keys become environment variables. A change in one of them reaches "
+        "pods that start after it.",
+    )
+    volumes: Annotated[list[Volume], Field(max_length=32, json_schema_extra=LIST_BY_NAME)] = Field(
+        default_factory=list, description="Further volumes of the pods."
+    )
+    volume_mounts: Annotated[list[VolumeMount], Field(max_length=32)] = Field(
+        default_factory=list, description="Where they are in the engine container."
+    )
+    service_account_name: schema.Optional[Name] = Field(
+        None, description="Service account of the pods. Its token is not mounted, unless spec.podTemplate says so."
+    )
+    proxy: schema.Optional[Proxy] = Field(None, description="Proxy between the pods and the hub.")
+    ca_bundle: schema.Optional[CaBundle] = Field(
+        None, description="Certificates that the pods trust instead of those in the image, such as a private CA's."
     )
     dtype: schema.Optional[Dtype] = Field(
         None, description="Number format. Default: auto on a GPU, float32 on a CPU (many CPUs emulate bfloat16)."
