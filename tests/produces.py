@@ -14,6 +14,7 @@ from rerank_operator.api.reasons import Reason
 SOURCES: Final = {
     "node": "a real kubelet and a real vLLM",
     "vLLM": "a real vLLM process",
+    "step": "an init container's own script, run as the kubelet runs it on real files or against a hub on loopback",
     "API server": "a real kube-apiserver, controller manager or scheduler",
     "double": "the engine double, which answers as vLLM was recorded to",
     "recorded status": "a pod status or an Event as a real kubelet writes it, played by the puppet",

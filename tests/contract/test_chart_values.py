@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic.alias_generators import to_camel
 
-from rerank_operator.settings import Settings
-from tests.contract.chart import CHART, ChartError, render
+from rerank_operator.catalog.accelerators import platforms
+from rerank_operator.settings import PREFIX, Settings
+from tests.contract.chart import CHART, ChartError, only, render
 from tests.contract.chart_values import Value, build_table, read_values, uncommented
 
 VALUES_FILE = CHART / "values.yaml"
@@ -74,6 +76,17 @@ def test_the_readme_holds_a_row_for_every_value() -> None:
 @pytest.mark.parametrize("bound", ["minimum", "maximum"])
 def test_chart_and_operator_accept_the_same_numbers(value: str, field: str, bound: str) -> None:
     assert SETTINGS_SCHEMA[field].get(bound) == schema_of((value,)).get(bound)
+
+
+@pytest.mark.parametrize("field", [known.image_setting for known in platforms().values()])
+def test_chart_and_operator_have_the_same_image_for_a_kind_of_accelerator(field: str) -> None:
+    value = to_camel(field)
+    (default,) = [known.default for known in VALUES if known.name == value]
+
+    assert default == SETTINGS_SCHEMA[field]["default"]
+    assert SETTINGS_SCHEMA[field].get("minLength") == schema_of((value,)).get("minLength")
+    pod = only(render(f"{value}=mine:1"), "Deployment")["spec"]["template"]["spec"]
+    assert {"name": f"{PREFIX}{field.upper()}", "value": "mine:1"} in pod["containers"][0]["env"]
 
 
 @pytest.mark.parametrize(("value", "field"), [("logLevel", "log_level"), ("logFormat", "log_format")])

@@ -14,12 +14,14 @@ import kubernetes_validate
 import pytest
 import typer
 import yaml
+from pydantic.alias_generators import to_camel
 from typer.testing import CliRunner
 
 from rerank_operator import __version__
 from rerank_operator.api.crd import build_crd
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.catalog.accelerators import platforms
 from rerank_operator.catalog.models import entries
 from rerank_operator.cli import cli
 from rerank_operator.milvus.config_map import build_data
@@ -351,9 +353,21 @@ def test_the_security_page_lists_exactly_the_rights_of_the_operator() -> None:
 
 @pytest.mark.parametrize("page", [README, spec_page.SPEC_PAGE], ids=page_name)
 def test_the_default_images_are_those_of_the_operator(page: Path) -> None:
-    settings = Settings()
     named = set(re.findall(r"`(vllm/[\w.:-]+)`", page.read_text(encoding="utf-8")))
-    assert {settings.engine_image, settings.cpu_engine_image} == named
+    assert {image for image in Settings().engine_images.values() if image} == named
+
+
+def test_the_spec_page_has_a_row_for_each_kind_of_accelerator() -> None:
+    told = {cells[0].strip("`"): cells[1:] for cells in rows(spec_page.SPEC_PAGE) if cells[-1].endswith("ngineImage`")}
+    known = {
+        kind.value: [
+            f"`{found.resource}`" if found.resource else "none",
+            f"`{found.image}`" if found.image else "none: set `spec.engine.image`",
+            f"`{to_camel(found.image_setting)}`",
+        ]
+        for kind, found in platforms().items()
+    }
+    assert known == told
 
 
 def test_the_image_in_the_readme_has_the_version_that_the_chart_asks_for() -> None:

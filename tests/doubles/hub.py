@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
 import socket
@@ -15,6 +16,7 @@ import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,15 +51,17 @@ TOO_MANY_REQUESTS = Refusal(HTTPStatus.TOO_MANY_REQUESTS)
 
 
 class Published(NamedTuple):
-    """A model's folder and who may see it: a private one who has a token, a gated one nobody yet.
+    """A model's folder and who may see it: a private one who has a token.
 
-    Files longer than `breaks_off_at` bytes break off there, each time.
+    Of a gated one everybody may read which files there are, and nobody yet the files. Files longer than
+    `breaks_off_at` bytes break off there, each time. A mirror may tell no `sizes` of files.
     """
 
     folder: Path
     private: bool = False
     gated: bool = False
     breaks_off_at: int | None = None
+    sizes: bool = True
 
 
 class ModelHub:
@@ -71,6 +75,7 @@ class ModelHub:
         self.models = models
         self.token = token
         self.asked: list[str] = []
+        self.refusals = itertools.count(1)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: _Handler(self, *args))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="hub", daemon=True)
@@ -106,15 +111,18 @@ class _Handler(BaseHTTPRequestHandler):
         if match is None or isinstance(answer, Refusal):
             self._refuse(answer if isinstance(answer, Refusal) else UNKNOWN)
             return
-        revision, _, file = (match["rest"] or "main").partition("/")
+        revision, _, file = unquote(match["rest"] or "main").partition("/")
         if revision not in REVISIONS:
             self._refuse(NO_SUCH_REVISION)
+        elif match["verb"] == "resolve" and answer.gated:
+            self._refuse(GATED if self.headers.get("Authorization") else GATED_TO_STRANGERS)
         elif match["verb"] == "resolve":
             self._send_file(answer, file)
         elif match["verb"] == "tree":
-            self._send_json([describe(file) for file in files_in(answer.folder)])
+            self._send_json([describe(answer.folder, name) for name in files_in(answer.folder)])
         else:
-            siblings = [{"rfilename": file.name} for file in files_in(answer.folder)]
+            with_sizes = "blobs=" in self.path and answer.sizes
+            siblings = [sibling(answer.folder, name, with_size=with_sizes) for name in files_in(answer.folder)]
             self._send_json({"id": match["name"], "sha": COMMIT, "siblings": siblings, "tags": []})
 
     do_HEAD = do_GET  # noqa: N815 - the name that the server calls
@@ -126,13 +134,13 @@ class _Handler(BaseHTTPRequestHandler):
         model = self.hub.models.get(name)
         if model is None or (isinstance(model, Published) and model.private and shown is None):
             return UNKNOWN if shown else UNKNOWN_TO_STRANGERS
-        if isinstance(model, Published) and model.gated:
-            return GATED if shown else GATED_TO_STRANGERS
         return model
 
     def _refuse(self, refusal: Refusal) -> None:
         body = json.dumps({"error": refusal.message}).encode()
         self.send_response(refusal.status)
+        # It goes into the words of the client's error, and is another one each time.
+        self.send_header("X-Request-Id", f"Root=1-{next(self.hub.refusals):08x}")
         if refusal.code:
             self.send_header("X-Error-Code", refusal.code)
         if refusal.message:
@@ -172,13 +180,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def files_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())
+def files_in(folder: Path) -> list[str]:
+    """Return the names of all files, relative to the folder."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def describe(file: Path) -> dict[str, Any]:
-    content = file.read_bytes()
-    return {"type": "file", "path": file.name, "size": len(content), "oid": digest(content)}
+def describe(folder: Path, name: str) -> dict[str, Any]:
+    content = (folder / name).read_bytes()
+    return {"type": "file", "path": name, "size": len(content), "oid": digest(content)}
+
+
+def sibling(folder: Path, name: str, *, with_size: bool) -> dict[str, Any]:
+    described = describe(folder, name)
+    more = {"blobId": described["oid"], "size": described["size"]} if with_size else {}
+    return {"rfilename": name, **more}
 
 
 def digest(content: bytes) -> str:

@@ -33,6 +33,12 @@ _NO_VICTIMS = (
 )
 NO_GPU_LEFT = f"0/1 nodes are available: 1 Insufficient nvidia.com/gpu. {_NO_VICTIMS}"
 NO_GPU_ANYWHERE = f"0/1 nodes are available: 1 Insufficient nvidia.com/gpu. {_NO_HELP}"
+# Of claims of dynamic resource allocation; preemption says the same whether devices are in use or not there.
+NO_DEVICE = (
+    "0/1 nodes are available: 1 cannot allocate all claims. still not schedulable, preemption: "
+    "0/1 nodes are available: 1 Preemption is not helpful for scheduling."
+)
+NO_DEVICE_CLASS = f"0/1 nodes are available: request gpu: device class gpu.example.com does not exist. {_NO_HELP}"
 NO_CPU_ANYWHERE = f"0/1 nodes are available: 1 Insufficient cpu. {_NO_HELP}"
 NO_NODE_MATCHES = f"0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector. {_NO_HELP}"
 TAINTED = f"0/1 nodes are available: 1 node(s) had untolerated taint(s). {_NO_HELP}"

@@ -6,6 +6,8 @@ ranges of the wheel, and their syntax tree is searched. An option is declared in
 * `group.add_argument("--max-model-len", **model_kwargs["max_model_len"])`; a field of the configuration that may be
   True or False makes a `--no-` form too;
 * each field of `FrontendArgs` becomes an option by its name.
+
+Since 0.33 an `--enable-` option that has a `--no-` form has a `--disable-` form as well, and the other way round.
 """
 
 import ast
@@ -15,7 +17,7 @@ import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -28,10 +30,13 @@ from tests.engine.uv_install import UvError, uv
 RECORDINGS: Final = Path(__file__).resolve().parents[1] / "recordings" / "vllm-options"
 ENGINE: Final = "vllm/engine/arg_utils.py"
 SERVE: Final = "vllm/entrypoints/cli/serve.py"
+ARGPARSE: Final = "vllm/utils/argparse_utils.py"  # not in 0.10
 
-_CONFIGURATION = re.compile(r"vllm/config/\w+\.py")
+_CONFIGURATION = re.compile(r"vllm/config(/\w+)?\.py")  # one module until 0.10.0
 _PARSER = "make_arg_parser"
 _FRONTEND = "FrontendArgs"
+_OPPOSITES = {"--enable-": "--disable-", "--disable-": "--enable-"}
+_OPPOSES = "EnableDisableAction"  # since 0.33
 _OF_ARGPARSE = frozenset({"--help"})
 # The wheels of old versions ask for at most Python 3.12 or 3.13, those of new ones for glibc 2.28 to 2.35.
 _PLATFORM = ("--python-version", "3.12", "--python-platform", "x86_64-manylinux_2_35")
@@ -103,7 +108,8 @@ def read_sources(version: str) -> dict[str, str]:
         zipfile.ZipFile(remote) as wheel,
     ):
         frontend = frontend_path(wheel.read(SERVE).decode())
-        wanted = {name for name in wheel.namelist() if _CONFIGURATION.fullmatch(name)} | {ENGINE, SERVE, frontend}
+        wanted = {name for name in wheel.namelist() if _CONFIGURATION.fullmatch(name) or name == ARGPARSE}
+        wanted |= {ENGINE, SERVE, frontend}
         in_order = sorted(wanted, key=lambda name: wheel.getinfo(name).header_offset)
         return {name: wheel.read(name).decode() for name in in_order}
 
@@ -126,11 +132,11 @@ def long_options(sources: Mapping[str, str]) -> set[str]:
     found = set(_OF_ARGPARSE)
     for field, annotation in _fields(_FRONTEND, classes).items():
         found |= _forms(f"--{field.replace('_', '-')}", negated=_is_switch(annotation))
-    for path in trees.keys() - {name for name in trees if _CONFIGURATION.fullmatch(name)}:
+    for path in trees.keys() - {ARGPARSE, *filter(_CONFIGURATION.fullmatch, trees)}:
         for function in ast.walk(trees[path]):
             if isinstance(function, ast.FunctionDef):
                 found |= _declared(function, classes)
-    return found
+    return found | _opposites(found) if _OPPOSES in classes else found
 
 
 def _declared(function: ast.FunctionDef, classes: Mapping[str, ast.ClassDef]) -> set[str]:
@@ -142,13 +148,21 @@ def _declared(function: ast.FunctionDef, classes: Mapping[str, ast.ClassDef]) ->
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    found = set()
-    for call in ast.walk(function):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
-            for option in call.args:
-                if isinstance(option, ast.Constant) and option.value.startswith("--"):
-                    found |= _forms(option.value, negated=_takes_no_value(call, names, classes))
+    found: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
+            for option in _long(node.args):
+                found |= _forms(option, negated=_takes_no_value(node, names, classes))
+        elif isinstance(node, ast.For):  # over options and their types
+            found.update(_long(ast.walk(node.iter)))
     return found
+
+
+def _long(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case ast.Constant(value=str() as text) if text.startswith("--"):
+                yield text
 
 
 def _takes_no_value(call: ast.Call, names: Mapping[str, ast.expr], classes: Mapping[str, ast.ClassDef]) -> bool:
@@ -174,7 +188,7 @@ def _configured(value: ast.expr, names: Mapping[str, ast.expr]) -> Iterator[tupl
     elif isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Constant):
         made = names.get(value.value.id) if isinstance(value.value, ast.Name) else value.value
         if isinstance(made, ast.Call) and isinstance(made.args[0], ast.Name):
-            yield made.args[0].id, value.slice.value
+            yield made.args[0].id, str(value.slice.value)
 
 
 def _annotation(owner: str, field: str, classes: Mapping[str, ast.ClassDef]) -> ast.expr:
@@ -188,7 +202,7 @@ def _fields(name: str, classes: Mapping[str, ast.ClassDef]) -> dict[str, ast.exp
     """Annotations of the fields of a class and of its ancestors among the sources."""
     if name not in classes:
         raise NoOptionsError(f"no source defines the class {name}")
-    found = {}
+    found: dict[str, ast.expr] = {}
     for base in classes[name].bases:
         if isinstance(base, ast.Name) and base.id in classes:
             found |= _fields(base.id, classes)
@@ -199,7 +213,7 @@ def _fields(name: str, classes: Mapping[str, ast.ClassDef]) -> dict[str, ast.exp
 
 
 def _is_switch(annotation: ast.expr) -> bool:
-    """Whether vLLM makes a pair of options without a value; `bool | str | None` is one option with an optional value."""
+    """Whether vLLM makes two options without a value; `bool | str | None` is one option that may have a value."""
     members = set(_members(annotation))
     return "bool" in members and members != {"bool", "str", "None"}
 
@@ -222,6 +236,15 @@ def _members(annotation: ast.expr) -> Iterator[str]:
             yield from _members(ast.parse(text, mode="eval").body)
         case _:
             yield ast.unparse(annotation)
+
+
+def _opposites(options: set[str]) -> set[str]:
+    return {
+        opposite + option.removeprefix(prefix)
+        for option in options
+        for prefix, opposite in _OPPOSITES.items()
+        if option.startswith(prefix) and f"--no-{option.removeprefix('--')}" in options
+    }
 
 
 def _forms(option: str, *, negated: bool) -> set[str]:

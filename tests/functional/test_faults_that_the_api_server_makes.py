@@ -14,7 +14,15 @@ from rerank_operator.api.reasons import Reason
 from tests.cluster.control_plane import CONTROLLERS, ControlPlane
 from tests.cluster.errors import KubectlError
 from tests.contract.generate import CRD_FILE
-from tests.doubles.pod_status import NO_CLAIM, NO_CPU_ANYWHERE, NO_GPU_ANYWHERE, NO_NODE_MATCHES, TAINTED
+from tests.doubles.pod_status import (
+    NO_CLAIM,
+    NO_CPU_ANYWHERE,
+    NO_DEVICE,
+    NO_DEVICE_CLASS,
+    NO_GPU_ANYWHERE,
+    NO_NODE_MATCHES,
+    TAINTED,
+)
 from tests.functional.world import Object, World, a_reranker, running_world
 from tests.produces import produces
 
@@ -211,6 +219,53 @@ def test_a_cluster_without_a_gpu_is_named_and_a_device_plugin_cures_it(one_node:
     patch = json.dumps({"status": {"capacity": one_gpu, "allocatable": one_gpu}})
     one_node.kubectl("patch", "node", NODE, "--subresource=status", "--type=merge", f"--patch={patch}")
     one_node.wait_for_reason("Ready")
+
+
+@pytest.fixture
+def device_class(one_node: World) -> Iterator[None]:
+    """A class of devices, and the node's one device of it. Nothing here frees those of claims of another test."""
+    group = {"apiVersion": "resource.k8s.io/v1"}
+    name = {"metadata": {"name": "gpu.example.com"}}
+    of_driver = {"cel": {"expression": "device.driver == 'gpu.example.com'"}}
+    pool = {"name": one_node.namespace, "generation": 1, "resourceSliceCount": 1}
+    devices = {"driver": "gpu.example.com", "nodeName": NODE, "pool": pool, "devices": [{"name": "gpu-0"}]}
+    one_node.apply({**group, "kind": "DeviceClass", **name, "spec": {"selectors": [of_driver]}})
+    one_node.apply({**group, "kind": "ResourceSlice", **name, "spec": devices})
+    yield
+    one_node.kubectl("delete", "deviceclass,resourceslice", "gpu.example.com", "--ignore-not-found")
+
+
+def claim_a_device(world: World, name: str) -> None:
+    request = {"name": "gpu", "exactly": {"deviceClassName": "gpu.example.com"}}
+    metadata = {"metadata": {"name": name}}
+    spec = {"spec": {"devices": {"requests": [request]}}}
+    world.apply({"apiVersion": "resource.k8s.io/v1", "kind": "ResourceClaim", **metadata, **spec})
+
+
+@produces(Reason.ACCELERATOR_MISSING, by="API server")
+def test_a_claim_without_a_class_is_named_and_one_with_a_device_serves(
+    one_node: World, request: pytest.FixtureRequest
+) -> None:
+    claim_a_device(one_node, "one")
+    one_node.reranker(accelerator={"claims": [{"name": "gpu", "resourceClaimName": "one"}]})
+    assert NO_DEVICE_CLASS in told(one_node, Reason.ACCELERATOR_MISSING)
+
+    request.getfixturevalue("device_class")
+    one_node.wait_for_reason("Ready", seconds=60)
+
+
+@produces(Reason.ACCELERATOR_MISSING, by="API server")
+def test_a_claim_that_is_missing_and_one_without_a_free_device_are_named(one_node: World, device_class: None) -> None:
+    claim_a_device(one_node, "held")
+    one_node.reranker(accelerator={"claims": [{"name": "gpu", "resourceClaimName": "held"}]})
+    one_node.wait_for_reason("Ready")
+
+    one_node.reranker("second", accelerator={"claims": [{"name": "gpu", "resourceClaimName": "late"}]})
+    missing = one_node.wait_for_reason(Reason.ACCELERATOR_MISSING.value, "second", seconds=40)
+    assert "the ResourceClaim or the template is missing" in missing["message"]
+
+    claim_a_device(one_node, "late")
+    one_node.wait_until(lambda: NO_DEVICE in one_node.conditions("second")["Ready"]["message"])
 
 
 @produces(Reason.VOLUME_UNBOUND, by="API server")

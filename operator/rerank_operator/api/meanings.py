@@ -60,8 +60,9 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
         "Free capacity, add a node, or change spec.resources, spec.accelerator or spec.scheduling.",
     ),
     Reason.ACCELERATOR_MISSING: Meaning(
-        "No node has a free accelerator of the wanted kind.",
-        "Add a GPU node, install the device plugin, free a GPU, or set spec.accelerator.type to CPU. "
+        "No node has a free accelerator of the wanted kind, or a free device for spec.accelerator.claims.",
+        "Add a node with one, install the device plugin (or DRA driver) of its vendor, check "
+        "spec.accelerator.resourceName and claims, free one, or set spec.accelerator.type to CPU. "
         "For a change on the only accelerator: spec.rollout.strategy Auto or Recreate.",
     ),
     Reason.ACCELERATOR_UNSUPPORTED: Meaning(

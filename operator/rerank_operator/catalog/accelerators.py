@@ -19,6 +19,7 @@ class Platform(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
     type: AcceleratorType
     resource: str | None = None
+    other_resources: tuple[str, ...] = ()
     image: str = ""
     image_setting: Annotated[str, Field(pattern="^([a-z]+_)?engine_image$")]
     dtype: Dtype = Dtype.AUTO
@@ -29,6 +30,11 @@ class Platform(BaseModel):
     cache_variable: str | None = None
     unverified: tuple[str, ...] = ()
     sources: dict[str, str]
+
+    def is_offered_as(self, resource: str) -> bool:
+        """Whether this is an extended resource of its device plugins: whole ones, slices, or time-slices."""
+        whole = self.resource is not None and f"{resource}.".startswith(f"{self.resource}.")
+        return whole or resource.startswith(self.other_resources)
 
 
 def platform(kind: AcceleratorType) -> Platform:

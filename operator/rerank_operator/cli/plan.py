@@ -19,7 +19,7 @@ from rerank_operator.cli.reading import File, namespace_of, parse, read_document
 from rerank_operator.cli.render import Image, default_images
 from rerank_operator.cli.trial import would_be
 from rerank_operator.clients.errors import ApiRejected, ObjectInvalid
-from rerank_operator.engine import command
+from rerank_operator.engine import command, devices
 from rerank_operator.engine.sizing import need_gib
 from rerank_operator.resources.acceptance import refusal_of, warnings_of
 from rerank_operator.resources.revision import EngineImages, facts_of, revision_hash
@@ -183,8 +183,8 @@ def _memory(outlook: "Outlook", reranker: RerankService) -> Object:
     """GiB that a model pod needs of its accelerator, and those that the spec says it has."""
     spec = reranker.spec
     need = need_gib(command.entry_of(spec), facts_of(outlook.stored).max_length)
-    there = command.card_gib(spec)
-    return {"needGib": need, "givenGib": None if there is None else there * max(1, command.gpu_count(spec))}
+    there = devices.card_gib(spec)
+    return {"needGib": need, "givenGib": None if there is None else there * max(1, devices.gpu_count(spec))}
 
 
 def _pods(outlook: "Outlook", reranker: RerankService) -> Object:

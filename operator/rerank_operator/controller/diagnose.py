@@ -72,9 +72,23 @@ def _silent(pod: Pod, startup_seconds: float, at: float, events: Sequence[Said])
         return (Reason.ENGINE_UNRESPONSIVE, seen) if pod.was_ready else None
     if fault := _stuck(events):
         return fault
+    if fault := _without_a_claim(pod, at):
+        return fault
     if at - pod.created >= startup_seconds:
         return Reason.STARTUP_TIMEOUT, f"No container of pod {pod.name} runs {startup_seconds:g} s after it was created"
     return None
+
+
+def _without_a_claim(pod: Pod, at: float) -> Fault | None:
+    """A claim that is not there: the scheduler then does not look at the pod, and says nothing."""
+    is_seen = any(condition["type"] == "PodScheduled" for condition in pod.status.get("conditions", []))
+    if is_seen or not pod.claims or at < pod.created + NO_CONTAINER_SECONDS:
+        return None
+    seen = (
+        f"The scheduler does not look at pod {pod.name} before its claims are there "
+        f"(spec.accelerator.claims: {', '.join(pod.claims)}): the ResourceClaim or the template is missing"
+    )
+    return Reason.ACCELERATOR_MISSING, seen
 
 
 def rejection(deployment: Object) -> Fault | None:

@@ -32,6 +32,7 @@ class Pod:
     gone_by: float | None
     replica_set: str
     status: Object
+    claims: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, obj: Object) -> "Pod":
@@ -50,6 +51,7 @@ class Pod:
             gone_by=seconds_of(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else None,
             replica_set=next((ref["name"] for ref in metadata.get("ownerReferences", []) if ref.get("controller")), ""),
             status=status,
+            claims=tuple(claim["name"] for claim in obj.get("spec", {}).get("resourceClaims", [])),
         )
 
     @property

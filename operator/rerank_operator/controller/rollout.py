@@ -11,7 +11,6 @@ says that room was made for it (`takes-over`, `room-since`), and why it was give
 import dataclasses
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from rerank_operator.controller.diagnose import NO_CONTAINER_SECONDS, diagnose_p
 from rerank_operator.controller.pods import Object, Pod
 from rerank_operator.controller.times import rfc3339, seconds_of
 from rerank_operator.controller.values import Fault, Observed
+from rerank_operator.diagnosis.scheduler_words import CLAIMED_DEVICES, missing_resources
 from rerank_operator.resources.revision import facts_of
 
 # What the cluster autoscaler and Karpenter say about a pod that waits.
@@ -110,8 +110,7 @@ def lacks_what_the_active_holds(pod: Pod, active: Object) -> bool:
     """Whether the scheduler misses something for this pod that the pods of the active revision hold."""
     if pod.unschedulable is None:
         return False
-    missing = set(re.findall(r"Insufficient ([\w./-]+\w)", pod.unschedulable.get("message", "")))
-    return bool(missing & _held_by(active))
+    return bool(missing_resources(pod.unschedulable.get("message", "")) & _held_by(active))
 
 
 def _is_in_the_way(pod: Pod, observed: Observed) -> bool:
@@ -216,9 +215,14 @@ def _rejected_since(deployment: Object) -> float:
 
 
 def _held_by(stored: Object) -> set[str]:
-    """Resources that a pod of a stored revision asks for: the accelerator, processors, memory."""
-    held: set[str] = set()
-    for container in stored["data"]["template"]["spec"]["containers"]:
+    """Resources that a pod of a stored revision asks for: the accelerator, processors, memory.
+
+    Devices of a claim of its own as well; those of a claim that all pods share are free for the next one too.
+    """
+    pod = stored["data"]["template"]["spec"]
+    claims = pod.get("resourceClaims", [])
+    held = {CLAIMED_DEVICES} if any("resourceClaimTemplateName" in claim for claim in claims) else set()
+    for container in pod["containers"]:
         resources = container.get("resources", {})
         held |= set(resources.get("requests", {})) | set(resources.get("limits", {}))
     return held

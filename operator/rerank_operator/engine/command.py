@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import Guard, ModelCache, RerankServiceSpec
-from rerank_operator.catalog.accelerators import Platform, platform
 from rerank_operator.catalog.entry import Entry
 from rerank_operator.catalog.models import lookup
-from rerank_operator.engine.sizing import cpu_cache_gib, gib_of, memory_arguments
+from rerank_operator.engine.devices import card_gib, gpu_count, platform_of, takes_gpu_memory
+from rerank_operator.engine.sizing import cpu_cache_gib, memory_arguments
 from rerank_operator.engine.versions import Version, knows
 
 MODEL_MOUNT: Final = "/models"
@@ -45,11 +45,6 @@ GRACE_SECONDS: Final = LAME_SECONDS + DRAIN_SECONDS + 30
 def entry_of(spec: RerankServiceSpec) -> Entry:
     """The catalog's entry that a model is served by."""
     return lookup(spec.model.based_on or spec.model.name)
-
-
-def platform_of(spec: RerankServiceSpec) -> Platform:
-    """What is known about the kind of accelerator that a spec asks for."""
-    return platform(spec.accelerator.type)
 
 
 def build_command(spec: RerankServiceSpec, entry: Entry, version: Version | None = None) -> list[str]:
@@ -152,30 +147,6 @@ def dtype(spec: RerankServiceSpec) -> str:
     return str(spec.engine.dtype or platform_of(spec).dtype)
 
 
-def gpu_count(spec: RerankServiceSpec) -> int:
-    """Accelerators that a pod has to itself or shares with others; 0 on a CPU.
-
-    Several parts of a device that is shared by time are still one device, with the memory of one.
-    """
-    accelerator = spec.accelerator
-    if platform_of(spec).resource is None:
-        return 0
-    return 1 if is_shared(spec) else accelerator.count or 1
-
-
-def device_resource(spec: RerankServiceSpec) -> str | None:
-    """Extended resource that a pod asks for; None on a CPU, and where claims bring the devices."""
-    accelerator = spec.accelerator
-    if accelerator.resource_name:
-        return str(accelerator.resource_name)
-    return None if accelerator.claims else platform_of(spec).resource
-
-
-def is_shared(spec: RerankServiceSpec) -> bool:
-    """Whether the device plugin hands the same device to several pods, which see all of it."""
-    return str(spec.accelerator.resource_name or "").endswith(".shared")
-
-
 def max_length(spec: RerankServiceSpec, entry: Entry) -> int | None:
     """Tokens per pair: the spec's number, else the catalog's, else None (the model's files tell)."""
     return spec.model.max_length or entry.served_length
@@ -231,17 +202,6 @@ def value_of(args: Sequence[str], flag: str) -> str:
 def sets_memory(spec: RerankServiceSpec) -> bool:
     """Whether the user's own arguments say how much memory to take."""
     return any(gives(spec.engine.args, flag) for flag in ("--gpu-memory-utilization", "--kv-cache-memory-bytes"))
-
-
-def takes_gpu_memory(spec: RerankServiceSpec) -> bool:
-    """Whether vLLM has to be told how much memory of a GPU to take."""
-    return platform_of(spec).takes_memory_share
-
-
-def card_gib(spec: RerankServiceSpec) -> float | None:
-    """GiB of one accelerator; None where the spec does not say."""
-    memory = spec.accelerator.memory
-    return None if memory is None else gib_of(str(memory))
 
 
 def is_fetched(spec: RerankServiceSpec) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from rerank_operator.api.v1alpha1 import RerankServiceSpec
 from rerank_operator.catalog.entry import Entry, Kind, Level
 from rerank_operator.catalog.families import families
-from rerank_operator.engine import command
+from rerank_operator.engine import command, devices
 
 REQUEST_FILE: Final = "model.json"
 FETCH_FILE: Final = "fetch_model.py"
@@ -21,12 +21,13 @@ def build_request(spec: RerankServiceSpec, entry: Entry) -> str:
         "name": spec.model.name,
         "revision": command.model_revision(spec, entry) or "main",
         "folder": command.model_folder(spec, entry),
+        "entry": entry.id,
         "architectures": _expected(spec, entry),
         "overrides": command.overrides(spec, entry),
         "families": None if entry.is_known else [f.model_dump(mode="json", by_alias=True) for f in families()],
         "maxLength": command.max_length(spec, entry),
         "trustRemoteCode": spec.model.trust_remote_code,
-        "gpu": command.takes_gpu_memory(spec) and not command.sets_memory(spec),
+        "gpu": devices.takes_gpu_memory(spec) and not command.sets_memory(spec),
     }
     return json.dumps(request, indent=1)
 

@@ -1,6 +1,7 @@
-"""Which version of vLLM an image holds, and which options that version knows.
+"""Releases of vLLM: which one an image holds, and which options each knows.
 
-An option that vLLM does not know ends its process with exit code 2, so a newer one is given only to an image that has it.
+An unknown option ends vLLM with exit code 2. The table is checked against the recorded options of every supported
+release (tests/recordings/vllm-options).
 """
 
 import re
@@ -14,50 +15,41 @@ class Version(NamedTuple):
     minor: int
     patch: int = 0
 
-    def __str__(self) -> str:
-        return f"{self.major}.{self.minor}.{self.patch}"
 
-
-OLDEST: Final = Version(0, 10)
-
-# First version in which an option can be used as we use it. The recordings in tests/recordings/vllm-options say when an
-# option appeared; --chat-template is older, but no template of a reranker was read from it before.
+# The oldest release whose options and middleware the operator uses: 0.10.0 has no --runner.
+OLDEST: Final = Version(0, 10, 1)
+# Options that not every supported release knows, or knows in the meaning that is needed.
 SINCE: Final = {
-    "--chat-template": Version(0, 14),
-    "--config": OLDEST,
-    "--dtype": OLDEST,
-    "--enforce-eager": OLDEST,
-    "--gpu-memory-utilization": OLDEST,
-    "--hf-overrides": OLDEST,
-    "--kv-cache-memory-bytes": Version(0, 11),
-    "--max-model-len": OLDEST,
-    "--max-num-batched-tokens": OLDEST,
-    "--max-num-seqs": OLDEST,
-    "--middleware": OLDEST,
-    "--no-enable-prefix-caching": OLDEST,
-    "--port": OLDEST,
-    "--revision": OLDEST,
-    "--runner": OLDEST,
-    "--served-model-name": OLDEST,
-    "--tensor-parallel-size": OLDEST,
-    "--tokenizer": OLDEST,
-    "--trust-remote-code": OLDEST,
+    "--chat-template": Version(0, 14),  # before, only for chats: not for scores
+    "--kv-cache-memory-bytes": Version(0, 10, 2),
 }
-
+_RELEASE: Final = r"v?(\d+)\.(\d+)(?:\.(\d+)(?:\.\d+)?)?(?![\d.])"  # the fourth number is that of 0.10.1.1
 # v0.33.0, 0.24.0-cpu, v0.11.0rc1, and rocm7.0_vllm_0.10.2_20251006
-_IN_A_TAG: Final = re.compile(r"(?:^|vllm[-_]?)v?(\d+)\.(\d+)\.(\d+)(?!\d)")
+_IN_A_TAG: Final = re.compile(rf"(?:^|vllm[-_]?){_RELEASE}")
+
+
+def parse_version(text: str) -> Version:
+    """A release such as `0.14.1` or `0.14`; raises ValueError for anything else."""
+    found = re.match(_RELEASE, text)
+    if found is None:
+        raise ValueError(f"{text!r} is not a release of vLLM such as 0.14.1")
+    return _version(found)
 
 
 def version_of(image: str) -> Version | None:
-    """Version that the tag of an image names; None if there is no tag, or one without a version (`latest`)."""
-    name = image.partition("@")[0].rpartition("/")[2]
-    found = _IN_A_TAG.search(name.partition(":")[2])
-    return Version(*map(int, found.groups())) if found else None
+    """The release that an image's tag names; None where it names none (latest, a digest, a tag of one's own)."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    found = _IN_A_TAG.search(tag)
+    return _version(found) if found else None
 
 
 def knows(flag: str, version: Version | None) -> bool:
-    """Whether a version has an option of SINCE; an unknown version counts as a current one.
+    """Whether a release knows an option that current ones know; an unknown release counts as a current one.
 
-    So does one before OLDEST: it is most likely the number of somebody's own image, and vLLM itself would fail anyway.
+    So does one before OLDEST: it is most likely the number of somebody's own image.
     """
-    return version is None or version < OLDEST or version >= SINCE[flag]
+    return version is None or version < OLDEST or version >= SINCE.get(flag, OLDEST)
+
+
+def _version(found: re.Match[str]) -> Version:
+    return Version(int(found[1]), int(found[2]), int(found[3] or 0))

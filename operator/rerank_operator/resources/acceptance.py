@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankServiceSpec
 from rerank_operator.catalog.entry import Entry, Kind, Level
-from rerank_operator.engine import command
+from rerank_operator.engine import command, devices
 from rerank_operator.engine.sizing import need_gib
 from rerank_operator.engine.versions import Version, parse_version, version_of
+from rerank_operator.resources.pod_template import template_refusals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,9 @@ _FOREIGN_NAME: Final = re.compile(r"(gguf|onnx|mlx|openvino|exl2)([-_.].*)?$", r
 
 def refusal_of(spec: RerankServiceSpec, image: str) -> Refused | None:
     """Why the spec cannot work with the vLLM of `image`, with field, value and remedy; None where nothing is known."""
+    if not (spec.engine.image or image):
+        kind = spec.accelerator.type
+        return Reason.INVALID_SPEC, f"accelerator.type is {kind}, for which the operator has no image: set engine.image"
     entry, version = command.entry_of(spec), version_of(spec.engine.image or image)
     checks: tuple[Callable[[RerankServiceSpec, Entry, Version | None], Refused | None], ...] = (
         _unknown_base,
@@ -31,6 +35,7 @@ def refusal_of(spec: RerankServiceSpec, image: str) -> Refused | None:
         _engine_too_old,
         _too_long,
         _contradicting_arguments,
+        _template_breaks_a_promise,
         _accelerator_too_small,
     )
     return next(filter(None, (check(spec, entry, version) for check in checks)), None)
@@ -131,11 +136,16 @@ def _contradicting_arguments(spec: RerankServiceSpec, entry: Entry, _: Version |
     return None
 
 
+def _template_breaks_a_promise(spec: RerankServiceSpec, _: Entry, __: Version | None) -> Refused | None:
+    found = template_refusals(spec)
+    return (Reason.INVALID_SPEC, ". ".join(found)) if found else None
+
+
 def _accelerator_too_small(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
-    card, need = command.card_gib(spec), need_gib(entry, command.max_length(spec, entry))
+    card, need = devices.card_gib(spec), need_gib(entry, command.max_length(spec, entry))
     if card is None or need is None or command.sets_memory(spec):
         return None
-    there = card * max(1, command.gpu_count(spec))
+    there = card * max(1, devices.gpu_count(spec))
     if need <= there:
         return None
     detail = (

@@ -7,7 +7,7 @@ Maps are merged key by key, lists of named items by name (containers, volumes, e
 from collections.abc import Mapping
 from typing import Any, Final
 
-_MERGE_KEYS: Final = {
+MERGE_KEYS: Final = {
     "containers": "name",
     "initContainers": "name",
     "volumes": "name",
@@ -28,8 +28,8 @@ def merge(base: Any, patch: Any, key: str = "") -> Any:
             if value is not None:
                 merged[name] = merge(base[name], value, name) if name in base else value
         return merged
-    if isinstance(base, list) and isinstance(patch, list) and key in _MERGE_KEYS:
-        return _merge_named(base, patch, _MERGE_KEYS[key])
+    if isinstance(base, list) and isinstance(patch, list) and key in MERGE_KEYS:
+        return _merge_named(base, patch, MERGE_KEYS[key])
     return patch
 
 

@@ -9,10 +9,10 @@ from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import Guard, RerankServiceSpec, Scheduling
 from rerank_operator.catalog.entry import Entry
 from rerank_operator.catalog.templates import template as prompt_template
-from rerank_operator.engine import command, preparation
+from rerank_operator.engine import command, devices, preparation
 from rerank_operator.engine.versions import version_of
-from rerank_operator.resources.merge import merge
 from rerank_operator.resources.model_volume import build_model_steps
+from rerank_operator.resources.pod_template import merge_pod_template
 from rerank_operator.resources.render import render
 
 PROBE_PERIOD_SECONDS: Final = 5
@@ -86,7 +86,7 @@ def build_pod_template(name: str, revision: str, spec: RerankServiceSpec, entry:
         files_name=names.revision_name(name, revision),
         shm_size=SHM_SIZE,
     )
-    return _merge_user_template(template, spec)
+    return merge_pod_template(template, spec)
 
 
 def ca_volume(spec: RerankServiceSpec) -> dict[str, Any] | None:
@@ -98,15 +98,6 @@ def ca_volume(spec: RerankServiceSpec) -> dict[str, Any] | None:
     return {"name": "ca", "configMap": {"name": bundle.config_map_name, "items": items}}
 
 
-def _merge_user_template(template: dict[str, Any], spec: RerankServiceSpec) -> dict[str, Any]:
-    if spec.pod_template is None:
-        return template
-    patch = spec.pod_template.model_dump(exclude_none=True)
-    merged: dict[str, Any] = merge(template, patch)
-    merged["metadata"]["labels"] |= template["metadata"]["labels"]
-    return merged
-
-
 def _resources(spec: RerankServiceSpec) -> dict[str, Any]:
     given = (("requests", spec.resources.requests), ("limits", spec.resources.limits))
     return {kind: dict(amounts) for kind, amounts in given if amounts}
@@ -114,7 +105,7 @@ def _resources(spec: RerankServiceSpec) -> dict[str, Any]:
 
 def _with_accelerators(resources: dict[str, Any], spec: RerankServiceSpec) -> dict[str, Any]:
     merged = dict(resources)
-    if resource := command.device_resource(spec):
+    if resource := devices.device_resource(spec):
         merged["limits"] = {**resources.get("limits", {}), resource: str(spec.accelerator.count or 1)}
     if claims := spec.accelerator.claims:
         merged["claims"] = [claim.model_dump(include={"name", "request"}, exclude_none=True) for claim in claims]

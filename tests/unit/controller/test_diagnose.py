@@ -1,5 +1,6 @@
 """Faults by what kubelet, scheduler and vLLM were seen to say."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -91,6 +92,19 @@ def test_the_scheduler_is_quoted(message: str, reason: Reason) -> None:
     assert fault is not None
     assert reason is fault[0]
     assert fault[1].endswith(f"The scheduler says: {message}")
+
+
+def test_a_claim_that_is_not_there_is_named_because_the_scheduler_says_nothing() -> None:
+    waiting = dataclasses.replace(a_pod("r", ready=False, conditions=[]), claims=("gpu",))
+    scheduled = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": NOW}]
+    placed = dataclasses.replace(a_pod("r", ready=False, conditions=scheduled), claims=("gpu",))
+
+    assert None is diagnose([waiting], None, at=AT + 14)
+    reason, seen = diagnose([waiting], None, at=AT + 15) or (None, "")
+    assert Reason.ACCELERATOR_MISSING is reason
+    assert "(spec.accelerator.claims: gpu)" in seen
+    assert None is diagnose([placed], None, at=AT + 15)
+    assert None is diagnose([dataclasses.replace(waiting, claims=())], None, at=AT + 15)
 
 
 @pytest.mark.parametrize(

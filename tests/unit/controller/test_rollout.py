@@ -22,7 +22,7 @@ from tests.builders import (
     with_candidate,
     wrong,
 )
-from tests.doubles.pod_status import NO_GPU_LEFT
+from tests.doubles.pod_status import NO_DEVICE, NO_GPU_LEFT
 
 OTHER = {"model": {"name": "BAAI/bge-reranker-base"}}
 OLD, NEW = hash_of(), hash_of(**OTHER)
@@ -196,6 +196,19 @@ def test_what_may_pass_by_itself_gets_a_minute() -> None:
 
     assert None is gave_up(seen, STUCK_SECONDS - 1)
     assert Reason.IMAGE_PULL_FAILED == gave_up(seen, STUCK_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("source", "takes_over"), [("resourceClaimTemplateName", True), ("resourceClaimName", False)], ids=["own", "shared"]
+)
+def test_a_device_of_a_claim_of_its_own_is_freed_and_one_that_all_pods_share_is_not(
+    source: str, takes_over: bool
+) -> None:
+    seen = a_change(OLD_POD, unscheduled(NO_DEVICE))
+    stored = seen.revisions[OLD]["data"]["template"]["spec"]
+    stored["resourceClaims"] = [{"name": "gpu", source: "one"}]
+
+    assert takes_over == (rolled(seen, 31).replicas[OLD] == 0)
 
 
 def test_a_candidate_that_fits_nowhere_even_with_all_the_room_is_given_up() -> None:

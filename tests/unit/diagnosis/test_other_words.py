@@ -14,6 +14,7 @@ from rerank_operator.diagnosis.kubelet_words import (
 )
 from rerank_operator.diagnosis.progress_words import read_progress
 from rerank_operator.diagnosis.scheduler_words import read_unschedulable
+from tests.doubles.pod_status import NO_DEVICE, NO_DEVICE_CLASS
 
 NOBODY = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
 IN_USE = "preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."
@@ -32,6 +33,42 @@ SCHEDULER: dict[str, tuple[str, Reason, str]] = {
         "0/1 nodes are available: 1 Insufficient nvidia.com/mig-1g.10gb.",
         Reason.ACCELERATOR_MISSING,
         "No node has a free nvidia.com/mig-1g.10gb",
+    ),
+    "another vendor": (
+        f"0/2 nodes are available: 2 Insufficient amd.com/gpu. {IN_USE}",
+        Reason.ACCELERATOR_MISSING,
+        "All amd.com/gpu are in use",
+    ),
+    "a part of a GPU by another name": (
+        "0/1 nodes are available: 1 Insufficient amd.com/cpx_nps4, 1 Insufficient cpu.",
+        Reason.ACCELERATOR_MISSING,
+        "No node has a free amd.com/cpx_nps4",
+    ),
+    "the older driver of Intel": (
+        f"0/2 nodes are available: 2 Insufficient gpu.intel.com/i915. {NOBODY}",
+        Reason.ACCELERATOR_MISSING,
+        "No node has that many gpu.intel.com/i915",
+    ),
+    "Gaudi": (
+        "0/1 nodes are available: 1 Insufficient habana.ai/gaudi.",
+        Reason.ACCELERATOR_MISSING,
+        "habana.ai/gaudi",
+    ),
+    "TPU": ("0/1 nodes are available: 1 Insufficient google.com/tpu.", Reason.ACCELERATOR_MISSING, "google.com/tpu"),
+    "a resource that is no accelerator": (
+        "0/1 nodes are available: 1 Insufficient nvidia.com/rdma.",
+        Reason.UNSCHEDULABLE,
+        "No node has enough nvidia.com/rdma free",
+    ),
+    "no device for a claim": (
+        NO_DEVICE,
+        Reason.ACCELERATOR_MISSING,
+        "No node has free devices for spec.accelerator.claims",
+    ),
+    "no class of devices": (
+        NO_DEVICE_CLASS,
+        Reason.ACCELERATOR_MISSING,
+        "A claim asks for the DeviceClass gpu.example.com, which does not exist",
     ),
     "processors and memory": (
         "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.",

@@ -1,11 +1,13 @@
 """The pod of a revision."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from rerank_operator.api.v1alpha1.volumes import RESERVED_PATHS, RESERVED_VOLUMES
 from rerank_operator.catalog.models import lookup
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.pod import build_pod_template, scripts
@@ -237,3 +239,110 @@ def test_a_guard_that_python_cannot_load_is_found_before_it_is_mounted(
         scripts()
     monkeypatch.undo()
     scripts.cache_clear()
+
+
+def test_a_device_is_asked_for_by_the_name_that_its_plugin_gives_it() -> None:
+    def limits(**accelerator: Any) -> dict[str, Any]:
+        given: dict[str, Any] = container(accelerator=accelerator)["resources"]["limits"]
+        return given
+
+    assert {"amd.com/gpu": "1"} == limits(type="AMDGPU")
+    assert {"gpu.intel.com/xe": "1"} == limits(type="IntelGPU")
+    assert {"habana.ai/gaudi": "2"} == limits(type="Gaudi", count=2)
+    assert {"google.com/tpu": "4"} == limits(type="TPU", count=4)
+    assert {"nvidia.com/mig-1g.10gb": "1"} == limits(resourceName="nvidia.com/mig-1g.10gb")
+
+
+def test_parts_of_a_time_sliced_gpu_are_one_gpu() -> None:
+    shared = container(accelerator={"resourceName": "nvidia.com/gpu.shared", "count": 2})
+
+    assert {"limits": {"nvidia.com/gpu.shared": "2"}} == shared["resources"]
+    assert "--tensor-parallel-size" not in shared["command"]
+
+
+def test_a_claim_brings_the_device_in_place_of_an_extended_resource() -> None:
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "two-gpus", "request": "big"}]
+    template = pod(accelerator={"claims": claims, "count": 2})
+    engine = template["spec"]["containers"][0]
+
+    assert [{"name": "gpu", "resourceClaimTemplateName": "two-gpus"}] == template["spec"]["resourceClaims"]
+    assert {"claims": [{"name": "gpu", "request": "big"}]} == engine["resources"]
+    assert "--tensor-parallel-size 2" in " ".join(engine["command"])
+    assert all("claims" not in step["resources"] for step in template["spec"]["initContainers"])
+
+
+def test_a_claim_and_an_extended_resource_together_when_both_are_named() -> None:
+    claims = [{"name": "nic", "resourceClaimName": "fast"}]
+    resources = container(accelerator={"claims": claims, "resourceName": "nvidia.com/gpu"})["resources"]
+
+    assert {"limits": {"nvidia.com/gpu": "1"}, "claims": [{"name": "nic"}]} == resources
+
+
+def test_a_proxy_is_told_to_the_engine_and_to_what_fetches_the_model() -> None:
+    proxy = {"https": "http://proxy:3128", "noProxy": ".svc"}
+    template = pod(engine={"proxy": proxy})["spec"]
+
+    for found in (template["containers"][0], template["initContainers"][0]):
+        told = {variable["name"]: variable.get("value") for variable in found["env"]}
+        assert "http://proxy:3128" == told["HTTPS_PROXY"] == told["https_proxy"]
+        assert "localhost,127.0.0.1,::1,.svc" == told["NO_PROXY"] == told["no_proxy"]
+        assert "HTTP_PROXY" not in told
+
+
+def test_the_users_variable_wins_over_the_proxy() -> None:
+    given = {"proxy": {"http": "http://a:1"}, "env": [{"name": "HTTP_PROXY", "value": "http://b:2"}]}
+    assert "http://b:2" == environment(engine=given)["HTTP_PROXY"]
+
+
+def test_a_private_ca_is_mounted_and_trusted_by_the_engine_and_by_what_fetches_the_model() -> None:
+    template = pod(engine={"caBundle": {"configMapName": "company", "key": "all.pem"}})["spec"]
+    volume = {"name": "ca", "configMap": {"name": "company", "items": [{"key": "all.pem", "path": "ca.crt"}]}}
+
+    assert volume in template["volumes"]
+    for found in (template["containers"][0], template["initContainers"][0]):
+        told = {variable["name"]: variable.get("value") for variable in found["env"]}
+        assert {"/etc/rerank-operator/ca"} == {m["mountPath"] for m in found["volumeMounts"] if m["name"] == "ca"}
+        assert {"/etc/rerank-operator/ca/ca.crt"} == {
+            told[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        }
+
+
+def test_further_volumes_variables_and_a_service_account_go_where_a_pod_has_them() -> None:
+    template = pod(
+        engine={
+            "volumes": [{"name": "plugins", "emptyDir": {}}],
+            "volumeMounts": [{"name": "plugins", "mountPath": "/plugins", "readOnly": True}],
+            "envFrom": [{"secretRef": {"name": "more"}}],
+            "serviceAccountName": "rerankers",
+        }
+    )["spec"]
+    engine = template["containers"][0]
+    fetch, check = template["initContainers"]
+
+    assert {"name": "plugins", "emptyDir": {}} in template["volumes"]
+    assert {"name": "plugins", "mountPath": "/plugins", "readOnly": True} in engine["volumeMounts"]
+    assert [{"secretRef": {"name": "more"}}] == engine["envFrom"] == fetch["envFrom"]
+    assert "envFrom" not in check
+    assert ("rerankers", False) == (template["serviceAccountName"], template["automountServiceAccountToken"])
+
+
+def test_every_volume_and_mount_of_the_operator_has_a_reserved_name_and_place() -> None:
+    template = pod(engine={"caBundle": {"configMapName": "x"}}, access={"bearerSecretRef": {"name": "keys"}})["spec"]
+    containers = [*template["containers"], *template["initContainers"]]
+
+    assert [] == [v["name"] for v in template["volumes"] if not re.search(RESERVED_VOLUMES, v["name"])]
+    mounts = [mount["mountPath"] for found in containers for mount in found["volumeMounts"]]
+    assert [] == [path for path in mounts if not re.search(RESERVED_PATHS, path)]
+
+
+def test_claims_and_mounts_of_a_pod_template_are_merged_with_ours() -> None:
+    patch = {"resourceClaims": [{"name": "nic", "resourceClaimName": "fast"}]}
+    template = pod(
+        accelerator={"claims": [{"name": "gpu", "resourceClaimName": "one"}]},
+        podTemplate={
+            "spec": {**patch, "containers": [{"name": "vllm", "resources": {"claims": [{"name": "nic"}]}}]},
+        },
+    )["spec"]
+
+    assert ["gpu", "nic"] == [claim["name"] for claim in template["resourceClaims"]]
+    assert [{"name": "gpu"}, {"name": "nic"}] == template["containers"][0]["resources"]["claims"]

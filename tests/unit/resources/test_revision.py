@@ -20,6 +20,11 @@ SHAPES_A_POD: dict[str, dict[str, Any]] = {
     "startup time": {"rollout": {"startupTimeoutSeconds": 60}},
     "cap": {"engine": {"maxDocuments": 5000}},
     "pod template": {"podTemplate": {"spec": {"hostIPC": True}}},
+    "proxy": {"engine": {"proxy": {"https": "http://proxy.example.com:3128"}}},
+    "certificates": {"engine": {"caBundle": {"configMapName": "company"}}},
+    "variables of a ConfigMap": {"engine": {"envFrom": [{"configMapRef": {"name": "site"}}]}},
+    "volume": {"engine": {"volumes": [{"name": "plugins", "emptyDir": {}}]}},
+    "service account": {"engine": {"serviceAccountName": "rerankers"}},
 }
 SHAPES_NO_POD: dict[str, dict[str, Any]] = {
     "replicas": {"replicas": 3},
@@ -31,6 +36,7 @@ SHAPES_NO_POD: dict[str, dict[str, Any]] = {
     "credential": {"milvus": {"credentialName": "x"}},
     "suspension": {"suspend": True},
     "a default that is written out": {"engine": {"guard": "Enabled"}, "accelerator": {"type": "NvidiaGPU"}},
+    "an empty list": {"engine": {"env": [], "envFrom": [], "volumes": [], "volumeMounts": []}},
 }
 
 
@@ -42,6 +48,10 @@ def test_what_shapes_a_pod_makes_another_revision(spec: dict[str, Any]) -> None:
 @pytest.mark.parametrize("spec", SHAPES_NO_POD.values(), ids=SHAPES_NO_POD)
 def test_what_does_not_shape_a_pod_keeps_the_revision(spec: dict[str, Any]) -> None:
     assert hash_of() == hash_of(**spec)
+
+
+def test_a_field_that_is_added_changes_no_revision_that_exists() -> None:
+    assert ("aec638bc", "448a382a") == (hash_of(), hash_of(accelerator={"type": "CPU"}))
 
 
 def test_a_model_with_a_prompt_template_must_not_be_truncated() -> None:

@@ -85,7 +85,7 @@ class Accelerator(schema.BaseModel):
     count: schema.Optional[schema.conint(ge=1, le=64)] = Field(
         None,
         description="Accelerators per pod (default 1). More than one shards the model over them; not where "
-        "resourceName ends with .shared: parts of a time-sliced GPU are one GPU.",
+        "resourceName ends with .shared: parts of a time-sliced GPU are one GPU. A MIG slice is taken alone.",
     )
     resource_name: schema.Optional[Annotated[str, Field(min_length=3, max_length=317)]] = Field(
         None,
@@ -105,7 +105,7 @@ class Accelerator(schema.BaseModel):
 
 
 class Resources(schema.BaseModel):
-    """Requests and limits of the engine container, as in a Pod. GPUs are added from spec.accelerator."""
+    """Requests and limits of the engine container, as in a Pod. Devices are added from spec.accelerator."""
 
     model_config = strict()
     requests: dict[str, schema.IntOrString] = Field(default_factory=dict, description="What the scheduler reserves.")

@@ -11,8 +11,9 @@ from rerank_operator.api.v1alpha1.fields import Name, rules
 RESERVED_VOLUMES: Final = "^(files|run|keys|ca|tmp|home|shm|model.*)$"
 # Nothing may lie over these three, but inside them.
 _WRITABLE: Final = "^/+(tmp|dev/+shm|home/+vllm)/*$"
-_CLOSED: Final = "^/+(models|(opt|run|etc)/+rerank-operator)(/.*)?$"
-RESERVED_PATHS: Final = f"{_WRITABLE}|{_CLOSED}|(^|/)[.][.](/|$)"
+# And nothing inside these.
+CLOSED_PATHS: Final = "^/+(models|(opt|run|etc)/+rerank-operator)(/.*)?$|(^|/)[.][.](/|$)"
+RESERVED_PATHS: Final = f"{_WRITABLE}|{CLOSED_PATHS}"
 
 
 class Volume(schema.BaseModel):
