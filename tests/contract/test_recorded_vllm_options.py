@@ -23,8 +23,6 @@ FILES = sorted(RECORDINGS.glob("*.txt"))
 ALL = recorded()
 SUPPORTED = {version: options for version, options in ALL.items() if version >= OLDEST}
 OPTION = re.compile(r"--[a-z0-9]+(-[a-z0-9]+)*")
-# Older releases have the option, and use it for chats only.
-OF_ANOTHER_MEANING = {"--chat-template"}
 # Of the guard's and the probe's own commands.
 NOT_OF_VLLM = {"--lame", "--timeout"}
 # Of the config file that `check_model.py` writes, which is not told the release of vLLM.
@@ -84,12 +82,7 @@ def test_recordings_begin_before_the_oldest_release_and_reach_the_image_of_the_o
 
 def test_a_release_before_the_oldest_lacks_an_option_that_every_model_needs() -> None:
     before = max(version for version in ALL if version < OLDEST)
-    assert {"--runner"} == set(given(OLDEST)) - ALL[before]
-
-
-@pytest.mark.parametrize("flag", sorted(SINCE.keys() - OF_ANOTHER_MEANING))
-def test_an_option_is_known_from_the_release_that_the_table_names(flag: str) -> None:
-    assert SINCE[flag] == min(version for version, options in ALL.items() if flag in options)
+    assert {"--kv-cache-memory-bytes"} == set(given(OLDEST)) - ALL[before]
 
 
 @pytest.mark.parametrize("flag", sorted(SINCE))

@@ -4,7 +4,8 @@ Their weights are random, so that nobody verifies their ranking; that they answe
 """
 
 import json
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.node.test_faults_are_named import LOOK_SELDOM, MODEL_STARTS_IN, a_spe
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(1800)]
 
-UNVERIFIED: Final = {"verification": {"mode": "Disabled"}}
+UNVERIFIED: Final[Object] = {"verification": {"mode": "Disabled"}}
 DOCUMENTS: Final = ["Paris is the capital of France.", "Horses eat grass."]
 # Asks the engine in its own pod as Milvus does, and which limit it serves.
 ASK: Final = """
@@ -35,7 +36,7 @@ def qwen() -> Object:
     return spec
 
 
-FAMILIES: Final[dict[str, tuple[Any, int, int]]] = {
+FAMILIES: Final[dict[str, tuple[Callable[[], Object], int, int]]] = {
     # What is asked for; tokens that a pair may have; tokens that the prompt adds to a pair at least.
     "bert": (lambda: a_spec(ensure_model().name, **UNVERIFIED), 512, 0),
     "xlm-roberta": (lambda: a_spec(ensure_untrained("xlm-roberta").name, **UNVERIFIED), 128, 0),

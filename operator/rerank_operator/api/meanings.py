@@ -158,7 +158,7 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     ),
     Reason.GUARD_FAILED: Meaning(
         "vLLM could not load the guard.",
-        "Use a vLLM from 0.10 to 0.33 (spec.engine.image), or set spec.engine.guard to Disabled.",
+        "Use a vLLM from 0.10.2 to 0.33 (spec.engine.image), or set spec.engine.guard to Disabled.",
     ),
     Reason.PORT_IN_USE: Meaning(
         "Something else in the pod, or on the node, already listens on the engine's port.",
@@ -242,7 +242,7 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     Reason.OVERLONG_DOCUMENT_REJECTED: Meaning(
         "One document longer than the model's limit makes the engine refuse the whole request, although the published "
         "params ask it to truncate.",
-        "Use a vLLM from 0.10 (spec.engine.image), or set spec.milvus.truncatePromptTokens to at most "
+        "Use a vLLM from 0.10.2 (spec.engine.image), or set spec.milvus.truncatePromptTokens to at most "
         "spec.model.maxLength.",
     ),
     Reason.TOO_SLOW_FOR_MILVUS: Meaning(

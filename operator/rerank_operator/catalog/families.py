@@ -1,6 +1,6 @@
 """Families of models: how a model is served that has no entry of its own, by what its own files say.
 
-The choice is made where the files are: by `engine/prepare_model.py` in the model pod.
+The choice is made where the files are: by `engine/check_model.py` in the model pod.
 """
 
 import functools

@@ -148,7 +148,9 @@ def _relevant_pod(pod: Object) -> Object:
     kept["conditions"] = [_pick(c, _CONDITION) for c in conditions]
     for field in ("initContainerStatuses", "containerStatuses"):
         kept[field] = [_pick(c, _CONTAINER) for c in status.get(field, [])]
-    return {"kind": "Pod", "metadata": _pick(pod["metadata"], _POD_METADATA), "status": kept}
+    relevant = {"kind": "Pod", "metadata": _pick(pod["metadata"], _POD_METADATA), "status": kept}
+    claims = [_pick(claim, ("name",)) for claim in pod.get("spec", {}).get("resourceClaims", [])]
+    return {**relevant, "spec": {"resourceClaims": claims}} if claims else relevant
 
 
 def _pick(mapping: Object, fields: tuple[str, ...]) -> Object:

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from rerank_operator.api import names
-from rerank_operator.api.v1alpha1 import Guard, ModelCache, RerankServiceSpec
+from rerank_operator.api.v1alpha1 import Dtype, Guard, ModelCache, RerankServiceSpec
 from rerank_operator.catalog.entry import Entry
 from rerank_operator.catalog.models import lookup
 from rerank_operator.engine.devices import card_gib, gpu_count, platform_of, takes_gpu_memory
-from rerank_operator.engine.sizing import cpu_cache_gib, memory_arguments
+from rerank_operator.engine.sizing import Demand, cpu_cache_gib, demand_of, memory_arguments
 from rerank_operator.engine.versions import Version, knows
 
 MODEL_MOUNT: Final = "/models"
@@ -82,7 +82,7 @@ def _recipe(spec: RerankServiceSpec, entry: Entry) -> dict[str, str]:
     if entry.template:
         recipe["--chat-template"] = f"{FILES_MOUNT}/{TEMPLATE_FILE}"
     if takes_gpu_memory(spec) and not sets_memory(spec):
-        recipe |= memory_arguments(entry, max_length(spec, entry), card_gib(spec))
+        recipe |= memory_arguments(demand(spec, entry), card_gib(spec))
     return recipe
 
 
@@ -106,7 +106,7 @@ def build_environment(spec: RerankServiceSpec, entry: Entry) -> list[dict[str, A
     for name, value in platform_of(spec).environment.items():
         put(name, value)
     if variable := platform_of(spec).cache_variable:
-        put(variable, str(cpu_cache_gib(entry, max_length(spec, entry))))
+        put(variable, str(cpu_cache_gib(demand(spec, entry))))
     if spec.engine.guard is Guard.ENABLED:
         put("PYTHONPATH", FILES_MOUNT)
         for name, value in _guard_environment(spec, entry).items():
@@ -145,6 +145,12 @@ def pre_stop_command(*, guard: bool) -> list[str]:
 def dtype(spec: RerankServiceSpec) -> str:
     """Number format: what the spec says, else what suits the accelerator."""
     return str(spec.engine.dtype or platform_of(spec).dtype)
+
+
+def demand(spec: RerankServiceSpec, entry: Entry) -> Demand | None:
+    """What the model takes of the memory of each accelerator of a pod; None without figures."""
+    number_bytes = 4 if dtype(spec) == Dtype.FLOAT32 else 2
+    return demand_of(entry, max_length(spec, entry), max(1, gpu_count(spec)), number_bytes)
 
 
 def max_length(spec: RerankServiceSpec, entry: Entry) -> int | None:
@@ -186,15 +192,23 @@ def overrides(spec: RerankServiceSpec, entry: Entry) -> dict[str, Any]:
 
 
 def gives(args: Sequence[str], flag: str) -> bool:
-    """Whether arguments hold a flag, in any way that vLLM reads: with underscores, with a value after =."""
-    return any(arg.partition("=")[0].replace("_", "-") == flag for arg in args if arg.startswith("--"))
+    """Whether arguments hold a flag, in any way that vLLM reads it."""
+    return any(flag_of(arg) == flag for arg in args)
+
+
+def flag_of(arg: str) -> str:
+    """The flag in an argument, with dashes; empty in one that holds none.
+
+    vLLM takes underscores for dashes, a value behind =, and a key of a JSON value behind a dot.
+    """
+    return arg.partition("=")[0].partition(".")[0].replace("_", "-") if arg.startswith("--") else ""
 
 
 def value_of(args: Sequence[str], flag: str) -> str:
-    """Value of the last argument with this flag; empty where there is none."""
+    """Value of the last argument with this flag; empty where there is none, or only one for a key behind a dot."""
     found = ""
     for arg, following in itertools.zip_longest(args, args[1:], fillvalue=""):
-        if gives([arg], flag):
+        if flag_of(arg) == flag and "." not in arg.partition("=")[0]:
             found = arg.partition("=")[2] or following
     return found
 

@@ -119,7 +119,7 @@ def is_complete(folder: Path, request: dict[str, Any]) -> bool:
         done = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
         same = (done["name"], done["revision"]) == (request["name"], request["revision"])
         return same and not missing(folder, done["files"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -149,6 +149,8 @@ def download(name: str, revision: str, folder: Path) -> dict[str, Any]:
     free = shutil.disk_usage(folder).free + size_of(folder)
     if total > free:
         raise Refused("DiskFull", f"{name} takes {total / GB:.1f} GB, and {free / GB:.1f} GB are free in {folder}")
+    for file in missing(folder, sizes):
+        (folder / file).unlink(missing_ok=True)  # the hub's library may take a file that was cut off for its own
     done = threading.Event()
     watcher = threading.Thread(target=report_progress, args=(folder, total, done), daemon=True)
     watcher.start()

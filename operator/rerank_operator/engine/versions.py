@@ -16,12 +16,11 @@ class Version(NamedTuple):
     patch: int = 0
 
 
-# The oldest release whose options and middleware the operator uses: 0.10.0 has no --runner.
-OLDEST: Final = Version(0, 10, 1)
+# The oldest release whose options and middleware the operator uses: 0.10.1 has no --kv-cache-memory-bytes.
+OLDEST: Final = Version(0, 10, 2)
 # Options that not every supported release knows, or knows in the meaning that is needed.
 SINCE: Final = {
     "--chat-template": Version(0, 14),  # before, only for chats: not for scores
-    "--kv-cache-memory-bytes": Version(0, 10, 2),
 }
 _RELEASE: Final = r"v?(\d+)\.(\d+)(?:\.(\d+)(?:\.\d+)?)?(?![\d.])"  # the fourth number is that of 0.10.1.1
 # v0.33.0, 0.24.0-cpu, v0.11.0rc1, and rocm7.0_vllm_0.10.2_20251006

@@ -353,7 +353,7 @@ def test_gte_multilingual_needs_another_name_and_its_own_code() -> None:
         "max_length": 8192,
         "hf_overrides": {"architectures": ["GteNewForSequenceClassification"]},
         "trust_remote_code": True,
-        "engine": {"min": "0.10.0"},
+        "engine": {"min": "0.10.2"},
         "scores": "0..1",
         "languages": EVERY_LANGUAGE,
         "more_languages": "75 in all",

@@ -1,6 +1,7 @@
 """Faults by what kubelet, scheduler and vLLM were seen to say."""
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -270,3 +271,77 @@ def test_what_keeps_a_pod_from_its_volumes_is_in_its_newest_event() -> None:
     assert Reason.SECRET_MISSING is (diagnose([pod], None, 600, AT + 20, {pod.uid: (mount,)}) or (None,))[0]
     pulls = Said(AT + 10, "Pulling", "Pulling image")
     assert None is diagnose([pod], None, 600, AT + 20, {pod.uid: (mount, pulls)})
+
+
+# What a kubelet writes of an engine that has to wait for the steps before it.
+INITIALIZING = {"name": "vllm", "started": False, "state": {"waiting": {"reason": "PodInitializing"}}}
+BACK_OFF = {
+    "waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container=check-model"}
+}
+RUNS = {"running": {"startedAt": NOW}}
+MISMATCH = json.dumps({"reason": "ModelMismatch", "detail": "config.json says BertModel, and m is a BertForX"})
+
+
+def preparing(*steps: dict[str, Any]) -> Pod:
+    """A pod whose init containers have these statuses."""
+    named = [{"name": "check-model", "started": False, "ready": False, "restartCount": 0, **step} for step in steps]
+    return a_pod("r", ready=False, initContainerStatuses=named, containerStatuses=[INITIALIZING])
+
+
+def fault_of(*steps: dict[str, Any]) -> tuple[Reason, str] | None:
+    return diagnose([preparing(*steps)], None, 600, AT + 60)
+
+
+def test_a_step_that_runs_or_waits_or_has_ended_well_is_no_fault() -> None:
+    waits = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    well = {"state": ended(0, json.dumps({"family": "bert", "warning": "x"}), "Completed"), "ready": True}
+
+    assert None is fault_of({"state": RUNS}, waits)
+    assert None is fault_of(well, waits)
+    assert None is fault_of({**well, "lastState": ended(1, MISMATCH)}, well)
+
+
+def test_a_step_that_refuses_the_model_says_why_in_all_states_of_its_tries() -> None:
+    refused = ended(1, MISMATCH)
+    tries = [{"state": refused}, {"state": BACK_OFF, "lastState": refused}, {"state": RUNS, "lastState": refused}]
+
+    assert 1 == len({fault_of(step) for step in tries})
+    assert (Reason.MODEL_MISMATCH, "config.json says BertModel, and m is a BertForX") == fault_of(tries[0])
+
+
+def test_a_step_that_crashed_says_how() -> None:
+    trace = "Traceback (most recent call last):\n  File x\nKeyError: 'folder'"
+
+    seen = "check-model ended (Error, exit code 1): KeyError: 'folder'"
+    assert (Reason.CRASH_LOOPING, seen) == fault_of({"state": ended(1, trace)})
+    assert (Reason.CRASH_LOOPING, "check-model ended (Error, exit code 1): it said nothing") == fault_of(
+        {"state": BACK_OFF, "lastState": ended(1)}
+    )
+
+
+def test_a_step_that_was_killed_for_its_memory_is_told() -> None:
+    seen = "check-model ended (OOMKilled, exit code 137): it used more memory than its limit"
+    assert (Reason.OUT_OF_MEMORY, seen) == fault_of({"state": ended(137, "", "OOMKilled")})
+
+
+def test_a_step_whose_image_or_program_or_secret_is_missing_is_told_as_that_of_an_engine_is() -> None:
+    pull = {"waiting": {"reason": "ImagePullBackOff", "message": "x: ErrImagePull: x: not found"}}
+    secret = {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "hf" not found'}}
+    program = ended(128, 'exec: "python3": executable file not found in $PATH', "StartError")
+
+    assert Reason.IMAGE_PULL_FAILED is (fault_of({"state": pull}) or (None,))[0]
+    assert Reason.SECRET_MISSING is (fault_of({"state": secret}) or (None,))[0]
+    assert Reason.BAD_ENGINE_ARGUMENT is (fault_of({"state": program}) or (None,))[0]
+
+
+def test_a_sidecar_of_the_user_that_runs_again_is_no_fault() -> None:
+    crashed = {"name": "proxy", "state": RUNS, "lastState": ended(1, "once")}
+
+    assert None is fault_of({**crashed, "started": True})
+    assert (Reason.CRASH_LOOPING, "proxy ended (Error, exit code 1): once") == fault_of(crashed)
+
+
+def test_the_step_that_failed_is_told_whatever_came_before_it() -> None:
+    fetched = {"name": "fetch-model", "state": ended(0, "", "Completed"), "ready": True}
+
+    assert Reason.MODEL_MISMATCH is (fault_of(fetched, {"state": ended(1, MISMATCH)}) or (None,))[0]

@@ -125,6 +125,38 @@ def test_the_step_of_a_pod_that_comes_up(seen: Observed, step: str) -> None:
     assert (step, NOW) == (progress["step"], progress["since"])
 
 
+def preparing(name: str, state: Object, log: str = "", at: float = AT) -> Observed:
+    """A pod whose init container `name` is in a state, and the end of its log."""
+    step = {"name": name, "started": False, "state": state}
+    pod = a_pod(hash_of(), ready=False, conditions=[SCHEDULED], initContainerStatuses=[step])
+    return starting(pod, logs={pod.uid: log} if log else {}, at=at)
+
+
+FETCHES = {"running": {"startedAt": NOW}}
+FETCHED = "downloaded 0 % of 2.27 GB\ndownloaded 45 % of 2.27 GB\n"
+PREPARATIONS: dict[str, tuple[Observed, Object]] = {
+    "has printed nothing yet": (preparing("fetch-model", FETCHES), {"step": "Starting"}),
+    "downloads": (
+        preparing("fetch-model", FETCHES, FETCHED),
+        {"step": "DownloadingModel", "detail": "40 % of 2.27 GB"},
+    ),
+    "reads the files": (preparing("check-model", FETCHES, FETCHED), {"step": "Starting"}),
+    "has ended": (preparing("fetch-model", {"terminated": {"exitCode": 0}}), {"step": "Starting"}),
+}
+
+
+@pytest.mark.parametrize(("seen", "told"), PREPARATIONS.values(), ids=PREPARATIONS)
+def test_the_step_of_a_pod_that_fetches_its_model(seen: Observed, told: Object) -> None:
+    assert {**told, "since": NOW} == progress_status(seen)
+
+
+def test_a_download_is_told_in_tens_so_that_the_status_is_not_written_all_the_time() -> None:
+    lines = [f"downloaded {percent} % of 2.27 GB\n" for percent in range(101)]
+    details = {(progress_status(preparing("fetch-model", FETCHES, line)) or {})["detail"] for line in lines}
+
+    assert 11 == len(details)
+
+
 def test_a_step_keeps_the_time_when_it_began() -> None:
     seen = dataclasses.replace(starting(UP, logs={"uid-of-pod-1": LOADS}), at=AT + 60)
     seen.resource["status"] = {"progress": {"step": "LoadingModel", "since": NOW}}

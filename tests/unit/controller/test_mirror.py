@@ -85,3 +85,13 @@ def test_a_deleted_object_is_forgotten_once() -> None:
     assert {"uid-1"} == mirror.pod_uids()
     assert mirror.drop(a_pod())
     assert not mirror.drop(a_pod())
+
+
+def test_of_the_spec_of_a_pod_only_the_names_of_its_claims_are_kept() -> None:
+    mirror = Mirror()
+    claims = {"resourceClaims": [{"name": "gpu", "resourceClaimName": "one"}], "containers": [{"name": "vllm"}]}
+    mirror.put({**a_pod(), "spec": claims})
+
+    assert {"resourceClaims": [{"name": "gpu"}]} == mirror.of(KEY)[0]["spec"]
+    mirror.put(a_pod(2))
+    assert "spec" not in mirror.of(KEY)[0]

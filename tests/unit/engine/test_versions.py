@@ -5,12 +5,14 @@ import pytest
 from rerank_operator.engine.versions import OLDEST, SINCE, Version, knows, parse_version, version_of
 
 IMAGE = "vllm/vllm-openai"
-FLAG = "--kv-cache-memory-bytes"
+FLAG = "--chat-template"
 FIRST = SINCE[FLAG]
 
 
 def release_before(version: Version) -> Version:
-    return version._replace(patch=version.patch - 1)
+    if version.patch:
+        return version._replace(patch=version.patch - 1)
+    return version._replace(minor=version.minor - 1)
 
 
 @pytest.mark.parametrize(
