@@ -119,7 +119,7 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
         "Put the model on a volume (spec.model.source.volume), or free or enlarge the disk of the node.",
     ),
     Reason.MODEL_NOT_FOUND: Meaning(
-        "vLLM cannot find the model.",
+        "The model cannot be found.",
         "Check spec.model.name and spec.model.revision, or spec.model.source.volume.path for a model on a volume.",
     ),
     Reason.MODEL_GATED: Meaning(

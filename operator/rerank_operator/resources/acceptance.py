@@ -1,14 +1,18 @@
 """Whether a spec can be acted on: what is known to fail is refused before an accelerator is taken for it."""
 
+import difflib
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
 from rerank_operator.api.reasons import Reason
-from rerank_operator.api.v1alpha1 import RerankServiceSpec
+from rerank_operator.api.v1alpha1 import AcceleratorType, RerankServiceSpec
 from rerank_operator.catalog.entry import Entry, Kind, Level
+from rerank_operator.catalog.models import entries
 from rerank_operator.engine import command, devices
-from rerank_operator.engine.sizing import need_gib
-from rerank_operator.engine.versions import Version, parse_version, version_of
+from rerank_operator.engine.sizing import gib_of
+from rerank_operator.engine.versions import OLDEST, Version, parse_version, version_of
+from rerank_operator.resources.engine_settings import engine_refusals
 from rerank_operator.resources.pod_template import template_refusals
 
 if TYPE_CHECKING:
@@ -16,9 +20,10 @@ if TYPE_CHECKING:
 
 Refused = tuple[Reason, str]
 
-# Runners and tasks of vLLM under which nothing reranks.
-_OTHER_WORK: Final = re.compile(r"generate|draft|transcription|reward")
-_FOREIGN_NAME: Final = re.compile(r"(gguf|onnx|mlx|openvino|exl2)([-_.].*)?$", re.IGNORECASE)
+# Formats that vLLM reads no reranker from, as a word of a repository's name.
+_FOREIGN_NAME: Final = re.compile(r"(?:^|[-_./])(gguf|onnx|mlx|openvino|exl[23])(?=$|[-_./])", re.IGNORECASE)
+# Beside the weights a CPU holds the programs, and the numbers of a batch.
+_CPU_WORKSPACE_GIB: Final = 4
 
 
 def refusal_of(spec: RerankServiceSpec, image: str) -> Refused | None:
@@ -26,7 +31,7 @@ def refusal_of(spec: RerankServiceSpec, image: str) -> Refused | None:
     if not (spec.engine.image or image):
         kind = spec.accelerator.type
         return Reason.INVALID_SPEC, f"accelerator.type is {kind}, for which the operator has no image: set engine.image"
-    entry, version = command.entry_of(spec), version_of(spec.engine.image or image)
+    entry, version = command.entry_of(spec), _release_in(spec.engine.image or image)
     checks: tuple[Callable[[RerankServiceSpec, Entry, Version | None], Refused | None], ...] = (
         _unknown_base,
         _refused_by_the_catalog,
@@ -34,9 +39,11 @@ def refusal_of(spec: RerankServiceSpec, image: str) -> Refused | None:
         _needs_its_code,
         _engine_too_old,
         _too_long,
-        _contradicting_arguments,
+        _engine_settings,
         _template_breaks_a_promise,
         _accelerator_too_small,
+        _memory_limit_too_small,
+        _cache_too_small,
     )
     return next(filter(None, (check(spec, entry, version) for check in checks)), None)
 
@@ -45,7 +52,8 @@ def warnings_of(spec: RerankServiceSpec) -> list[str]:
     """What whoever uses the model should know, as sentences."""
     entry, model = command.entry_of(spec), spec.model
     if not entry.is_known:
-        return [f"{model.name} is not in the catalog: its files decide how it is served, the verification whether."]
+        said = f"{model.name} is not in the catalog: its files decide how it is served, the verification whether."
+        return [said, *_unpinned_code(spec, entry)]
     found = [entry.warning] if entry.warning else []
     if entry.licence and entry.licence.non_commercial:
         found.append(
@@ -56,15 +64,41 @@ def warnings_of(spec: RerankServiceSpec) -> list[str]:
         found.append(f"Nobody is known to have served {entry.id} with vLLM: the verification decides.")
     if entry.kind is Kind.BI_ENCODER and not entry.warning:
         found.append(f"{entry.id} is an embedding model, not a reranker.")
-    if spec.model.trust_remote_code and command.is_fetched(spec) and not command.model_revision(spec, entry):
-        found.append("The model's code may change under you: pin model.revision to the commit that was read.")
-    return found
+    if spec.milvus.truncate_prompt_tokens is not None and not command.is_truncation_safe(spec, entry):
+        found.append(
+            "milvus.truncatePromptTokens cuts off the end of a long prompt, where the model is told to judge: such "
+            "documents get scores that mean nothing. Remove it."
+        )
+    return [*found, *_unpinned_code(spec, entry)]
+
+
+def _unpinned_code(spec: RerankServiceSpec, entry: Entry) -> list[str]:
+    if not spec.model.trust_remote_code:
+        return []
+    if not command.is_fetched(spec):
+        # Its config names another repository for its code, and what is on a volume is served offline.
+        missing = "The model's code is in a repository of its own, which may be missing beside the model: "
+        return [f"{missing}engine.env HF_HUB_OFFLINE 0 lets the engine fetch it."] if entry.code_revision else []
+    if command.model_revision(spec, entry):
+        return []
+    return ["The model's code may change under you: pin model.revision to the commit that was read."]
+
+
+def _release_in(image: str) -> Version | None:
+    """The release of vLLM in an image; a number before the oldest is somebody's own, unless the name says vLLM."""
+    version = version_of(image)
+    is_own = version is not None and version < OLDEST and "vllm" not in image
+    return None if is_own else version
 
 
 def _unknown_base(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
     if spec.model.based_on is None or entry.is_known:
         return None
-    detail = f"model.basedOn is {spec.model.based_on!r}, which the catalog does not have"
+    close = difflib.get_close_matches(spec.model.based_on, [known.id for known in entries()], n=1)
+    detail = (
+        f"model.basedOn is {spec.model.based_on!r}, which the catalog does not have: name one of those that "
+        f"`rerank-operator catalog` lists{f', such as {close[0]}' if close else ''}"
+    )
     return Reason.INVALID_SPEC, detail
 
 
@@ -72,18 +106,22 @@ def _refused_by_the_catalog(spec: RerankServiceSpec, entry: Entry, _: Version | 
     if entry.refusal is None:
         return None
     instead = f" Models that work: {', '.join(entry.refusal.alternatives)}." if entry.refusal.alternatives else ""
-    field = "model.name" if spec.model.based_on is None else "model.basedOn"
-    return Reason.MODEL_REFUSED, f"{field} is {entry.id}. {entry.refusal.reason} {entry.refusal.remedy}{instead}"
+    given = f"model.basedOn is {spec.model.based_on}" if spec.model.based_on else f"model.name is {spec.model.name}"
+    return Reason.MODEL_REFUSED, f"{given}. {entry.refusal.reason} {entry.refusal.remedy}{instead}"
 
 
-def _foreign_format(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
-    found = _FOREIGN_NAME.search(spec.model.name)
-    if entry.is_known or found is None or not command.is_fetched(spec):
+def _foreign_format(spec: RerankServiceSpec, _: Entry, __: Version | None) -> Refused | None:
+    name = spec.model.name
+    found = _FOREIGN_NAME.search(name)
+    if found is None or not command.is_fetched(spec):
         return None
-    original = spec.model.name[: found.start()].rstrip("-_.")
+    known = [
+        entry.id for entry in entries() if not entry.refusal and entry.id.rpartition("/")[2].lower() in name.lower()
+    ]
+    original = f" ({max(known, key=len)})" if known else ""
     detail = (
-        f"model.name is {spec.model.name}: vLLM serves no reranker from {found[1]} files. Name the repository that it "
-        f"was made from ({original.rpartition('/')[2]})"
+        f"model.name is {name}: vLLM serves no reranker from {found[1]} files. Name the repository that it was made "
+        f"from{original}"
     )
     return Reason.MODEL_REFUSED, detail
 
@@ -91,16 +129,19 @@ def _foreign_format(spec: RerankServiceSpec, entry: Entry, _: Version | None) ->
 def _needs_its_code(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
     if not entry.trust_remote_code or spec.model.trust_remote_code:
         return None
-    revision = entry.revision or "the commit that you read"
-    detail = f"{entry.id} cannot be loaded without the Python code of its repository (the catalog read {revision})"
+    read = f" (the catalog knows the commit {entry.revision})" if entry.revision else ""
+    detail = f"{entry.id} cannot be loaded without Python code that comes with it{read}"
     return Reason.TRUST_REMOTE_CODE_REQUIRED, detail
 
 
 def _engine_too_old(_: RerankServiceSpec, entry: Entry, version: Version | None) -> Refused | None:
     least, most = entry.engine.min, entry.engine.max
-    if version is None or not (least or most):
+    if version is None:
         return None
     written = ".".join(map(str, version))
+    if version < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        return Reason.ENGINE_TOO_OLD, f"The operator needs vLLM {oldest} or newer, and the image has {written}"
     if least and version < parse_version(least):
         return Reason.ENGINE_TOO_OLD, f"{entry.id} needs vLLM {least} or newer, and the image has {written}"
     if most and version > parse_version(most):
@@ -115,25 +156,9 @@ def _too_long(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refus
     return Reason.INVALID_SPEC, detail
 
 
-def _contradicting_arguments(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
-    """Arguments that make vLLM do other work than reranking, or fail at its start."""
-    args = spec.engine.args
-    for flag in ("--runner", "--task", "--convert"):
-        value = command.value_of(args, flag)
-        if value and _OTHER_WORK.fullmatch(value):
-            return Reason.INVALID_SPEC, f"engine.args holds {flag} {value}, and rerankers need the runner pooling"
-    limit, batched = command.max_length(spec, entry), command.value_of(args, "--max-num-batched-tokens")
-    is_encoder = entry.size is not None and not entry.size.kv_kib_per_token
-    if is_encoder and limit and batched and batched.isdecimal() and int(batched) < limit:
-        detail = (
-            f"engine.args holds --max-num-batched-tokens {batched}, which is less than the {limit} tokens of a pair: "
-            f"an encoder reads a pair at once. Set at least {limit}, or lower model.maxLength"
-        )
-        return Reason.INVALID_SPEC, detail
-    share = command.value_of(args, "--gpu-memory-utilization")
-    if share and not _is_share(share):
-        return Reason.INVALID_SPEC, f"engine.args holds --gpu-memory-utilization {share}, which is a part from 0 to 1"
-    return None
+def _engine_settings(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
+    found = next(engine_refusals(spec, entry), None)
+    return (Reason.INVALID_SPEC, found) if found else None
 
 
 def _template_breaks_a_promise(spec: RerankServiceSpec, _: Entry, __: Version | None) -> Refused | None:
@@ -142,21 +167,52 @@ def _template_breaks_a_promise(spec: RerankServiceSpec, _: Entry, __: Version | 
 
 
 def _accelerator_too_small(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
-    card, need = devices.card_gib(spec), need_gib(entry, command.max_length(spec, entry))
-    if card is None or need is None or command.sets_memory(spec):
+    """Not even one pair of full length finds room. Who gives the memory as arguments of vLLM knows better."""
+    card, demand = devices.card_gib(spec), command.demand(spec, entry)
+    is_quantised = command.gives(spec.engine.args, "--quantization") or "-q" in spec.engine.args
+    if card is None or demand is None or demand.least <= card or command.sets_memory(spec) or is_quantised:
         return None
-    there = card * max(1, devices.gpu_count(spec))
-    if need <= there:
-        return None
+    count = devices.gpu_count(spec)
     detail = (
-        f"{spec.model.name} needs about {need:g} GiB at {command.max_length(spec, entry)} tokens, and "
-        f"accelerator.memory says {there:g} GiB"
+        f"{spec.model.name} needs about {demand.least:.1f} GiB of {'each accelerator' if count > 1 else 'memory'} at "
+        f"{command.max_length(spec, entry)} tokens, and accelerator.memory is {spec.accelerator.memory}"
     )
+    if spec.model.based_on:
+        detail += (
+            f". The figures are those of {entry.id}; for smaller files give --gpu-memory-utilization in engine.args"
+        )
     return Reason.ACCELERATOR_TOO_SMALL, detail
 
 
-def _is_share(text: str) -> bool:
+def _memory_limit_too_small(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
+    """On a CPU the weights lie in the memory of the pod."""
+    limit, demand = _gib_or_none(spec.resources.limits.get("memory")), command.demand(spec, entry)
+    if spec.accelerator.type is not AcceleratorType.CPU or limit is None or demand is None or demand.weights <= limit:
+        return None
+    detail = (
+        f"resources.limits.memory is {spec.resources.limits['memory']}, and the weights of {entry.id} alone take "
+        f"{demand.weights:.1f} GiB as {command.dtype(spec)}. Set at least "
+        f"{math.ceil(demand.weights + demand.pair) + _CPU_WORKSPACE_GIB}Gi"
+    )
+    return Reason.INVALID_SPEC, detail
+
+
+def _cache_too_small(spec: RerankServiceSpec, entry: Entry, _: Version | None) -> Refused | None:
+    cache = command.cache(spec)
+    room = _gib_or_none(cache.size) if cache else None
+    # A model that was made from this one may have smaller files.
+    if cache is None or room is None or entry.size is None or spec.model.based_on or entry.size.disk_gib <= room:
+        return None
+    detail = (
+        f"model.source.huggingFace.cache.size is {cache.size}, and the files of {entry.id} take "
+        f"{entry.size.disk_gib:.1f} GiB. Set at least {math.ceil(entry.size.disk_gib) + 1}Gi"
+    )
+    return Reason.INVALID_SPEC, detail
+
+
+def _gib_or_none(quantity: object) -> float | None:
+    """GiB of a quantity; None where there is none, or one that only an API server reads."""
     try:
-        return 0 < float(text) <= 1
+        return None if quantity is None else gib_of(str(quantity))
     except ValueError:
-        return False
+        return None

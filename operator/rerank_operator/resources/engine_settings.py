@@ -3,6 +3,7 @@
 Whatever else they hold is the user's, and wins over what the catalog says.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ def _spelling(args: list[str]) -> Iterator[str]:
             yield f"engine.args holds {flag}, which vLLM may read as {meant}; {RESERVED_ARGUMENTS[meant]}"
     given = command.value_of(args, "--hf-overrides")
     if given and not _is_object(given):
-        yield f"engine.args holds --hf-overrides {given}, which is no JSON object: write one such as {{\"num_labels\": 1}}"
+        yield f'engine.args holds --hf-overrides {given}: write a JSON object such as {{"num_labels": 1}}'
 
 
 def _other_work(args: list[str], entry: Entry) -> Iterator[str]:
@@ -129,7 +130,7 @@ def _environment(spec: RerankServiceSpec) -> Iterator[str]:
 def _short_value(args: list[str], flag: str) -> str:
     """Value of a short option; empty where there is none."""
     given = [arg.partition("=")[2] for arg in args if arg.startswith(f"{flag}=")]
-    apart = [following for arg, following in zip(args, args[1:], strict=False) if arg == flag]
+    apart = [following for arg, following in itertools.pairwise(args) if arg == flag]
     return (given + apart + [""])[0]
 
 

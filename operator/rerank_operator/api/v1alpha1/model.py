@@ -165,8 +165,8 @@ class Model(schema.BaseModel):
     )
     revision: schema.Optional[Annotated[str, Field(min_length=1, max_length=253)]] = Field(
         None,
-        description="Commit, tag or branch of the model. Default: the commit that the catalog knows, else the branch "
-        "main, which can change under you.",
+        description="Commit, tag or branch of the model. Pin a commit: a branch can change under you. Default: the "
+        "commit that the catalog knows, else the branch main.",
     )
     max_length: schema.Optional[schema.conint(ge=16, le=1048576)] = Field(
         None, description="Tokens per query and document pair (--max-model-len). Default: what the model allows."
