@@ -44,7 +44,7 @@ class World:
         """`kubectl apply` of one object."""
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(obj))
 
-    def reranker(self, name: str = "bge", model: str = "model-a", **spec: Any) -> None:
+    def reranker(self, name: str = "bge", model: str | Object = "model-a", **spec: Any) -> None:
         """Apply a reranker."""
         self.apply(a_reranker(name, model, **spec))
 
@@ -168,13 +168,16 @@ def _unused_host() -> str:
     return f"127.{1 + os.getpid() % 250}.{1 + number // 250}.{1 + number % 250}"
 
 
-def a_reranker(name: str, model: str, **spec: Any) -> Object:
+def a_reranker(name: str, model: str | Object, **spec: Any) -> Object:
     """The smallest resource, with these further fields of the spec."""
     return {
         "apiVersion": "rerank-operator.io/v1alpha1",
         "kind": "RerankService",
         "metadata": {"name": name},
-        "spec": {"model": {"name": model}, **{field: value for field, value in spec.items() if value is not None}},
+        "spec": {
+            "model": {"name": model} if isinstance(model, str) else model,
+            **{field: value for field, value in spec.items() if value is not None},
+        },
     }
 
 

@@ -33,7 +33,7 @@ MOST_TOKENS = 8192
 # The engine only checks that this part of the GPU is free; an encoder takes what its weights need.
 GPU_SHARE = 0.1
 # Pairs of full length whose keys and values fit into the cache at once.
-PAIRS_AT_ONCE = 8
+PAIRS_AT_ONCE = 4
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 # They look like weights, and are what a training leaves, or another runtime's.
 NO_WEIGHTS = ("training_args.", "optimizer.", "scheduler.", "scaler.", "rng_state", "openvino_", "adapter_model.")

@@ -14,7 +14,7 @@ from rerank_operator.catalog.entry import GIB, Entry, Kind
 
 KIB: Final = 1024
 # Pairs of full length whose keys and values fit into the cache at once; short pairs are many more.
-PAIRS_AT_ONCE: Final = 8
+PAIRS_AT_ONCE: Final = 4
 # A listwise request is one long sequence already.
 LISTS_AT_ONCE: Final = 2
 # Activations of one batch, and the context of the driver with its graphs.
