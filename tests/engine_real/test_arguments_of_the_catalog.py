@@ -55,11 +55,55 @@ def parse(commands: list[list[str]], folder: Path) -> Iterator[dict[str, Any]]:
     yield from json.loads(done.stdout.splitlines()[-1])
 
 
+def told(*args: str, name: str = "Qwen/Qwen3-Reranker-0.6B") -> list[str]:
+    """What the container runs with further arguments of the user."""
+    spec = a_reranker(model={"name": name}, engine={"args": list(args)}).spec
+    template = build_pod_template("bge", "abc", spec, SERVED.get(name, Entry(id=name)), IMAGE)
+    words: list[str] = template["spec"]["containers"][0]["command"]
+    return words
+
+
+# What the user adds, and what vLLM makes of the whole command line.
+OURS = SERVED["Qwen/Qwen3-Reranker-0.6B"].hf_overrides
+WINS: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "JSON": (told("--hf-overrides", '{"num_labels": 1}'), {"hf_overrides": {"num_labels": 1}}),
+    "JSON behind =": (told('--hf_overrides={"num_labels": 1}'), {"hf_overrides": {"num_labels": 1}}),
+    "keys behind dots": (
+        told("--hf-overrides.a", "1", "--hf-overrides.b.c=x"),
+        {"hf_overrides": {"a": 1, "b": {"c": "x"}}},
+    ),
+    "a template": (told("--chat-template", "/mine"), {"chat_template": "/mine", "hf_overrides": OURS}),
+    "a share": (told("--gpu-memory-utilization=0.5"), {"gpu_memory_utilization": 0.5, "kv_cache_memory_bytes": None}),
+    "a cache": (
+        told("--kv-cache-memory-bytes", "1G"),
+        {"gpu_memory_utilization": 0.92, "kv_cache_memory_bytes": 2**30},
+    ),
+    "JSON over what files say": (
+        told("--hf-overrides", '{"num_labels": 2}', name=UNKNOWN),
+        {"hf_overrides": {"num_labels": 2}, "max_model_len": 512},
+    ),
+    # These are refused before a pod is made: with them vLLM would do another thing, and start.
+    "the beginning of an option": (told("--max-model", "16"), {"max_model_len": 16}),
+    "the beginning of a name": (told("--served-model", "x"), {"served_model_name": ["x"]}),
+    "a share that is none": (told("--gpu-memory-utilization", "1.5"), {"gpu_memory_utilization": 1.5}),
+    "no JSON": (told("--hf-overrides", "{x}"), {"hf_overrides": "{x}"}),
+}
+REFUSED = {
+    "an unknown option": (told("--no-such-option"), "--no-such-option"),
+    "two words in one": (told("--max-num-seqs 8"), "unrecognized arguments: --max-num-seqs 8"),
+    "a word without an option": (told("8"), "unrecognized arguments: 8"),
+}
+COMMANDS = {
+    **{name: command_line(*case) for name, case in zip(NAMES, CASES, strict=True)},
+    **{name: words for name, (words, _) in (*WINS.items(), *REFUSED.items())},
+}
+
+
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """By case, what vLLM's parser says."""
-    answers = parse([command_line(*case) for case in CASES], tmp_path_factory.mktemp("home"))
-    return dict(zip(NAMES, answers, strict=True))
+    """By the name of a command line, what vLLM's parser says."""
+    answers = parse(list(COMMANDS.values()), tmp_path_factory.mktemp("home"))
+    return dict(zip(COMMANDS, answers, strict=True))
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES, ids=NAMES)
@@ -79,22 +123,12 @@ def test_vllm_reads_the_arguments_of_a_model_as_the_catalog_means_them(
     assert (entry.code_revision, True) == (read["code_revision"], read["trust_remote_code"])
 
 
-def test_an_option_that_vllm_does_not_know_is_refused_by_its_parser(tmp_path: Path) -> None:
-    (answer,) = parse([["vllm", "serve", "m", "--no-such-option"]], tmp_path)
-    assert "--no-such-option" in answer["refused"]
+@pytest.mark.parametrize("name", WINS)
+def test_what_the_user_says_wins(parsed: dict[str, dict[str, Any]], name: str) -> None:
+    read, (_, wanted) = parsed[name]["parsed"], WINS[name]
+    assert wanted == {option: read[option] for option in wanted}
 
 
-def test_what_the_user_says_wins(tmp_path: Path) -> None:
-    spec = a_reranker(
-        model={"name": "Qwen/Qwen3-Reranker-0.6B"},
-        engine={"args": ["--hf-overrides", '{"num_labels": 1}', "--gpu-memory-utilization=0.5"]},
-    ).spec
-    words = build_pod_template("bge", "abc", spec, SERVED["Qwen/Qwen3-Reranker-0.6B"], IMAGE)
-    (answer,) = parse([words["spec"]["containers"][0]["command"]], tmp_path)
-
-    read = answer["parsed"]
-    assert ({"num_labels": 1}, 0.5, None) == (
-        read["hf_overrides"],
-        read["gpu_memory_utilization"],
-        read["kv_cache_memory_bytes"],
-    )
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_vllm_does_not_know_ends_it(parsed: dict[str, dict[str, Any]], name: str) -> None:
+    assert REFUSED[name][1] in parsed[name]["refused"]

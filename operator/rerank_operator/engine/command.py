@@ -100,7 +100,7 @@ def build_environment(spec: RerankServiceSpec, entry: Entry) -> list[dict[str, A
     put("DO_NOT_TRACK", "1")
     if cache(spec):
         put("VLLM_CACHE_ROOT", COMPILED_MOUNT)
-    if not (is_fetched(spec) and spec.model.trust_remote_code):  # remote code may lie in yet another repository
+    if not _asks_the_hub(spec):
         put("HF_HUB_OFFLINE", "1")
     put("VLLM_HTTP_TIMEOUT_KEEP_ALIVE", "120")  # Milvus reuses a connection for up to 90 s; vLLM would close it after 5
     for name, value in platform_of(spec).environment.items():
@@ -111,10 +111,16 @@ def build_environment(spec: RerankServiceSpec, entry: Entry) -> list[dict[str, A
         put("PYTHONPATH", FILES_MOUNT)
         for name, value in _guard_environment(spec, entry).items():
             put(name, value)
-    env |= {variable["name"]: variable for variable in (*hub_environment(spec), *network_environment(spec))}
+    of_the_hub = hub_environment(spec) if _asks_the_hub(spec) else []
+    env |= {variable["name"]: variable for variable in (*of_the_hub, *network_environment(spec))}
     for variable in spec.engine.env:
         env[variable.name] = variable.model_dump(exclude_none=True)
     return list(env.values())
+
+
+def _asks_the_hub(spec: RerankServiceSpec) -> bool:
+    """Whether the engine itself may ask the hub: the code of a model may lie in another repository than its weights."""
+    return is_fetched(spec) and spec.model.trust_remote_code
 
 
 def _guard_environment(spec: RerankServiceSpec, entry: Entry) -> dict[str, str]:

@@ -248,17 +248,17 @@ MEMORY: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "a language model": (
         CAUSAL,
         {"accelerator": GPU},
-        {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 512 * 1024 * 8},
+        {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 512 * 1024 * check_model.PAIRS_AT_ONCE},
     ),
     "fewer heads are kept": (
         {**CAUSAL, "num_key_value_heads": 1, "head_dim": 32},
         {"accelerator": GPU},
-        {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 256 * 1024 * 8},
+        {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 256 * 1024 * check_model.PAIRS_AT_ONCE},
     ),
     "one level below": (
         {"architectures": ["Qwen3ForSequenceClassification"], "num_labels": 1, "text_config": CAUSAL},
         {"accelerator": GPU},
-        {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 512 * 1024 * 8},
+        {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 512 * 1024 * check_model.PAIRS_AT_ONCE},
     ),
     "its files do not say": ({**CAUSAL, "hidden_size": None}, {"accelerator": GPU}, {}),
     "its files say nonsense": ({**CAUSAL, "num_hidden_layers": "12"}, {"accelerator": GPU}, {}),
@@ -282,4 +282,7 @@ def test_a_length_that_the_spec_says_decides_about_the_cache(model: Model) -> No
     model.write("config.json", CAUSAL)
     found = model.check(accelerator=GPU, model={"maxLength": 100})
 
-    assert {"gpu-memory-utilization": 0.1, "kv-cache-memory-bytes": 512 * 100 * 8} == found.arguments
+    assert {
+        "gpu-memory-utilization": 0.1,
+        "kv-cache-memory-bytes": 512 * 100 * check_model.PAIRS_AT_ONCE,
+    } == found.arguments

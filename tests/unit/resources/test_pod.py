@@ -25,7 +25,11 @@ def container(**spec: Any) -> dict[str, Any]:
 
 
 def environment(**spec: Any) -> dict[str, Any]:
-    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container(**spec)["env"]}
+    return variables_of(container(**spec))
+
+
+def variables_of(container: dict[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
 
 
 def test_the_model_name_alone_gives_a_complete_command() -> None:
@@ -118,12 +122,18 @@ def test_a_model_on_a_volume_is_mounted_read_only_and_nothing_is_downloaded() ->
     assert "1" == environment(model={"name": "tiny", "source": source})["HF_HUB_OFFLINE"]
 
 
-def test_a_token_is_only_a_reference() -> None:
+def test_a_token_is_only_a_reference_and_only_where_the_hub_is_asked() -> None:
     source = {"huggingFace": {"tokenSecretRef": {"name": "hf"}, "endpoint": "https://hub.example.com"}}
-    variables = environment(model={"name": "a/b", "source": source})
+    model = {"name": "a/b", "source": source}
+    asked = {
+        "HF_TOKEN": {"secretKeyRef": {"name": "hf", "key": "token"}},
+        "HF_ENDPOINT": "https://hub.example.com",
+    }
 
-    assert {"secretKeyRef": {"name": "hf", "key": "token"}} == variables["HF_TOKEN"]
-    assert "https://hub.example.com" == variables["HF_ENDPOINT"]
+    assert asked.items() <= variables_of(pod(model=model)["spec"]["initContainers"][0]).items()
+    assert not asked.keys() & environment(model=model).keys()
+    # The code of a model may lie in another repository than its weights.
+    assert asked.items() <= environment(model={**model, "trustRemoteCode": True}).items()
 
 
 def test_the_users_environment_replaces_ours_and_arguments_come_last() -> None:
