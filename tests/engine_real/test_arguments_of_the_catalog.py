@@ -86,12 +86,13 @@ WINS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "the beginning of an option": (told("--max-model", "16"), {"max_model_len": 16}),
     "the beginning of a name": (told("--served-model", "x"), {"served_model_name": ["x"]}),
     "a share that is none": (told("--gpu-memory-utilization", "1.5"), {"gpu_memory_utilization": 1.5}),
-    "no JSON": (told("--hf-overrides", "{x}"), {"hf_overrides": "{x}"}),
+    "no JSON at all": (told("--hf-overrides", "x"), {"hf_overrides": "x"}),
 }
 REFUSED = {
     "an unknown option": (told("--no-such-option"), "--no-such-option"),
     "two words in one": (told("--max-num-seqs 8"), "unrecognized arguments: --max-num-seqs 8"),
     "a word without an option": (told("8"), "unrecognized arguments: 8"),
+    "no JSON": (told("--hf-overrides", "{x}"), "argument --hf-overrides"),
 }
 COMMANDS = {
     **{name: command_line(*case) for name, case in zip(NAMES, CASES, strict=True)},

@@ -20,9 +20,8 @@ from rerank_operator.cli.render import Image, default_images
 from rerank_operator.cli.trial import would_be
 from rerank_operator.clients.errors import ApiRejected, ObjectInvalid
 from rerank_operator.engine import command, devices
-from rerank_operator.engine.sizing import need_gib
 from rerank_operator.resources.acceptance import refusal_of, warnings_of
-from rerank_operator.resources.revision import EngineImages, facts_of, revision_hash
+from rerank_operator.resources.revision import EngineImages, revision_hash
 
 if TYPE_CHECKING:
     from rerank_operator.cli.outlook import Outlook
@@ -111,7 +110,7 @@ async def _examine(kube: "KubeClient", document: Object, reranker: RerankService
         "pods": _pods(outlook, final),
         "children": [dataclasses.asdict(child) for child in outlook.children],
         "accelerators": await _accelerators(kube, outlook, reranker),
-        "memory": _memory(outlook, final),
+        "memory": _memory(final),
     }
 
 
@@ -179,12 +178,13 @@ def _room(room: fit.Room) -> Object:
     }
 
 
-def _memory(outlook: "Outlook", reranker: RerankService) -> Object:
-    """GiB that a model pod needs of its accelerator, and those that the spec says it has."""
+def _memory(reranker: RerankService) -> Object:
+    """GiB that a model pod needs of each accelerator, and those that the spec says it has."""
     spec = reranker.spec
-    need = need_gib(command.entry_of(spec), facts_of(outlook.stored).max_length)
-    there = devices.card_gib(spec)
-    return {"needGib": need, "givenGib": None if there is None else there * max(1, devices.gpu_count(spec))}
+    demand, there = command.demand(spec, command.entry_of(spec)), devices.card_gib(spec)
+    if demand is not None and there is not None:
+        demand = demand.on(there)
+    return {"needGib": None if demand is None else round(demand.wanted, 1), "givenGib": there}
 
 
 def _pods(outlook: "Outlook", reranker: RerankService) -> Object:

@@ -22,7 +22,7 @@ OLDEST: Final = Version(0, 10, 2)
 SINCE: Final = {
     "--chat-template": Version(0, 14),  # before, only for chats: not for scores
 }
-_RELEASE: Final = r"v?(\d+)\.(\d+)(?:\.(\d+)(?:\.\d+)?)?(?![\d.])"  # the fourth number is that of 0.10.1.1
+_RELEASE: Final = r"v?(\d+)\.(\d+)(?:\.(\d+)(?:\.(?:post)?\d+)?)?(?![\d.])"  # 0.10.1.1 and 0.8.5.post1 have more
 # v0.33.0, 0.24.0-cpu, v0.11.0rc1, and rocm7.0_vllm_0.10.2_20251006
 _IN_A_TAG: Final = re.compile(rf"(?:^|vllm[-_]?){_RELEASE}")
 

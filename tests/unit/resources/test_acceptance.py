@@ -356,7 +356,7 @@ def test_a_pod_template_that_breaks_a_promise_is_refused() -> None:
 
 
 def test_an_accelerator_without_room_for_one_pair_is_refused() -> None:
-    spec = {"model": {"name": QWEN_8B}, "accelerator": {"memory": "16Gi"}}
+    spec: dict[str, Any] = {"model": {"name": QWEN_8B}, "accelerator": {"memory": "16Gi"}}
 
     assert (
         Reason.ACCELERATOR_TOO_SMALL,
@@ -410,7 +410,7 @@ def test_who_says_how_much_memory_to_take_is_believed(args: list[str]) -> None:
 
 
 def test_what_is_made_from_a_model_is_told_whose_figures_these_are() -> None:
-    spec = {"model": {"name": "me/mine-AWQ", "basedOn": QWEN_8B}, "accelerator": {"memory": "12Gi"}}
+    spec: dict[str, Any] = {"model": {"name": "me/mine-AWQ", "basedOn": QWEN_8B}, "accelerator": {"memory": "12Gi"}}
     assert detail(**spec).endswith(
         f"The figures are those of {QWEN_8B}; for smaller files give --gpu-memory-utilization in engine.args"
     )
