@@ -207,9 +207,13 @@ def test_a_pull_fails_and_waits_in_turn(plane: ControlPlane, name: str) -> None:
         deploy(plane, name)
         the_pod(plane, name, "Pending")
         seen: dict[str, str] = {}
-        for reason in ("ErrImagePull", "ImagePullBackOff"):
-            wait_until(lambda: reason in why_it_waits(plane, name))  # noqa: B023 - called in this turn
-            seen |= why_it_waits(plane, name)
+
+        def both_were_seen() -> bool:
+            # Kept when it is seen: a moment later the pod waits for the other reason again.
+            seen.update(why_it_waits(plane, name))
+            return {"ErrImagePull", "ImagePullBackOff"} == seen.keys()
+
+        wait_until(both_were_seen)
     assert seen["ImagePullBackOff"] == f'Back-off pulling image "vllm:1": ErrImagePull: {seen["ErrImagePull"]}'
     assert seen["ErrImagePull"].endswith("401 Unauthorized")
 
