@@ -22,6 +22,7 @@ Refused = tuple[Reason, str]
 
 # Formats that vLLM reads no reranker from, as a word of a repository's name.
 _FOREIGN_NAME: Final = re.compile(r"(?:^|[-_./])(gguf|onnx|mlx|openvino|exl[23])(?=$|[-_./])", re.IGNORECASE)
+_COMMIT: Final = re.compile("[0-9a-f]{40}")
 # Beside the weights a CPU holds the programs, and the numbers of a batch.
 _CPU_WORKSPACE_GIB: Final = 4
 
@@ -53,7 +54,7 @@ def warnings_of(spec: RerankServiceSpec) -> list[str]:
     entry, model = command.entry_of(spec), spec.model
     if not entry.is_known:
         said = f"{model.name} is not in the catalog: its files decide how it is served, the verification whether."
-        return [said, *_unpinned_code(spec, entry)]
+        return [said, *_unpinned(spec, entry)]
     found = [entry.warning] if entry.warning else []
     if entry.licence and entry.licence.non_commercial:
         found.append(
@@ -69,19 +70,20 @@ def warnings_of(spec: RerankServiceSpec) -> list[str]:
             "milvus.truncatePromptTokens cuts off the end of a long prompt, where the model is told to judge: such "
             "documents get scores that mean nothing. Remove it."
         )
-    return [*found, *_unpinned_code(spec, entry)]
+    return [*found, *_unpinned(spec, entry)]
 
 
-def _unpinned_code(spec: RerankServiceSpec, entry: Entry) -> list[str]:
-    if not spec.model.trust_remote_code:
-        return []
+def _unpinned(spec: RerankServiceSpec, entry: Entry) -> list[str]:
     if not command.is_fetched(spec):
         # Its config names another repository for its code, and what is on a volume is served offline.
         missing = "The model's code is in a repository of its own, which may be missing beside the model: "
-        return [f"{missing}engine.env HF_HUB_OFFLINE 0 lets the engine fetch it."] if entry.code_revision else []
-    if command.model_revision(spec, entry):
+        is_apart = spec.model.trust_remote_code and entry.code_revision
+        return [f"{missing}engine.env HF_HUB_OFFLINE 0 lets the engine fetch it."] if is_apart else []
+    if _COMMIT.fullmatch(command.model_revision(spec, entry) or ""):
         return []
-    return ["The model's code may change under you: pin model.revision to the commit that was read."]
+    if spec.model.trust_remote_code:
+        return ["The model's code may change under you: pin model.revision to the commit that was read."]
+    return ["A pod that starts later may fetch another commit of the model: pin model.revision to a commit."]
 
 
 def _release_in(image: str) -> Version | None:

@@ -520,7 +520,7 @@ def test_an_unknown_model_is_told_who_decides() -> None:
     ("model", "is_told"),
     [
         ({"name": GTE}, False),
-        ({"name": GTE, "revision": "main"}, False),
+        ({"name": GTE, "revision": "main"}, True),
         ({"name": GTE, "source": {"huggingFace": {"endpoint": "https://hub.example.com"}}}, True),
         ({"name": "me/mine", "basedOn": GTE}, True),
         ({"name": "me/mine"}, True),
@@ -536,6 +536,20 @@ def test_code_that_may_change_is_told(model: dict[str, Any], is_told: bool) -> N
 
 def test_code_that_nobody_runs_is_not_told() -> None:
     assert "code may change" not in warned(model={"name": "me/mine"})
+
+
+@pytest.mark.parametrize(
+    ("model", "is_told"),
+    [
+        ({"name": "me/mine"}, True),
+        ({"name": "me/mine", "revision": "main"}, True),
+        ({"name": "me/mine", "revision": "0" * 40}, False),
+        ({"name": "BAAI/bge-reranker-v2-m3"}, False),
+        ({"name": "mine", "source": VOLUME}, False),
+    ],
+)
+def test_a_model_whose_pods_may_differ_is_told(model: dict[str, Any], is_told: bool) -> None:
+    assert is_told == ("another commit of the model: pin model.revision" in warned(model=model))
 
 
 def test_code_that_may_be_missing_on_a_volume_is_told() -> None:
