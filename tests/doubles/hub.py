@@ -68,15 +68,17 @@ class ModelHub:
     """A hub from the beginning of a `with` block to its end, with models and refusals by name.
 
     It knows one token, and turns away whoever comes with another. `asked` are the method and path of every request,
-    in order.
+    in order. `at` is the address and port to listen at.
     """
 
-    def __init__(self, models: Mapping[str, Published | Refusal], token: str = TOKEN) -> None:
+    def __init__(
+        self, models: Mapping[str, Published | Refusal], token: str = TOKEN, at: tuple[str, int] = ("127.0.0.1", 0)
+    ) -> None:
         self.models = models
         self.token = token
         self.asked: list[str] = []
         self.refusals = itertools.count(1)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *args: _Handler(self, *args))
+        self._server = ThreadingHTTPServer(at, lambda *args: _Handler(self, *args))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="hub", daemon=True)
 

@@ -39,6 +39,7 @@ ENGINE_CONTAINER: Final = "vllm"
 # Init containers: one fetches the model, the other reads what its files say.
 FETCH_CONTAINER: Final = "fetch-model"
 CHECK_CONTAINER: Final = "check-model"
+STEPS: Final = (FETCH_CONTAINER, CHECK_CONTAINER)
 # The longest reranker name for which every child name and label value stays within 63 characters.
 MAX_NAME_LENGTH: Final = 50
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
+from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.pods import Object, Pod, Said
 from rerank_operator.controller.times import seconds_of
@@ -132,7 +133,9 @@ def _step_fault(container: dict[str, Any]) -> Fault | None:
         return fault
     state = container.get("state", {})
     terminated = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
-    if not terminated.get("exitCode") or (container.get("started") and "running" in state):
+    # A step of ours that runs again says nothing new; the kubelet calls it started as soon as it runs.
+    is_sidecar = container.get("name") not in names.STEPS and container.get("started") and "running" in state
+    if not terminated.get("exitCode") or is_sidecar:
         return None
     if terminated.get("reason") == "StartError":
         return kubelet_words.read_create_error(terminated.get("message", ""))

@@ -75,10 +75,10 @@ class Pod:
 
     @property
     def running_step(self) -> tuple[str, float] | None:
-        """Name of the init container that runs, and since when (epoch seconds)."""
+        """Name of the init container of ours that runs, and since when (epoch seconds)."""
         for container in self.status.get("initContainerStatuses", []):
             running = container.get("state", {}).get("running")
-            if running and running.get("startedAt") and not container.get("started"):
+            if container["name"] in names.STEPS and running and running.get("startedAt"):
                 return container["name"], seconds_of(running["startedAt"])
         return None
 

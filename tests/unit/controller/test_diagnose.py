@@ -283,8 +283,9 @@ MISMATCH = json.dumps({"reason": "ModelMismatch", "detail": "config.json says Be
 
 
 def preparing(*steps: dict[str, Any]) -> Pod:
-    """A pod whose init containers have these statuses."""
-    named = [{"name": "check-model", "started": False, "ready": False, "restartCount": 0, **step} for step in steps]
+    """A pod whose init containers have these statuses; the kubelet says of one that runs that it has started."""
+    said = {"name": "check-model", "ready": False, "restartCount": 0}
+    named = [{**said, "started": "running" in step["state"], **step} for step in steps]
     return a_pod("r", ready=False, initContainerStatuses=named, containerStatuses=[INITIALIZING])
 
 
@@ -338,7 +339,7 @@ def test_a_sidecar_of_the_user_that_runs_again_is_no_fault() -> None:
     crashed = {"name": "proxy", "state": RUNS, "lastState": ended(1, "once")}
 
     assert None is fault_of({**crashed, "started": True})
-    assert (Reason.CRASH_LOOPING, "proxy ended (Error, exit code 1): once") == fault_of(crashed)
+    assert (Reason.CRASH_LOOPING, "proxy ended (Error, exit code 1): once") == fault_of({**crashed, "started": False})
 
 
 def test_the_step_that_failed_is_told_whatever_came_before_it() -> None:

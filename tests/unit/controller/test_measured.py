@@ -127,7 +127,7 @@ def test_the_step_of_a_pod_that_comes_up(seen: Observed, step: str) -> None:
 
 def preparing(name: str, state: Object, log: str = "", at: float = AT) -> Observed:
     """A pod whose init container `name` is in a state, and the end of its log."""
-    step = {"name": name, "started": False, "state": state}
+    step = {"name": name, "started": "running" in state, "state": state}  # as the kubelet says it
     pod = a_pod(hash_of(), ready=False, conditions=[SCHEDULED], initContainerStatuses=[step])
     return starting(pod, logs={pod.uid: log} if log else {}, at=at)
 
