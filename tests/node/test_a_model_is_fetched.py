@@ -93,6 +93,7 @@ def volume(demo: Demo) -> Iterator[Path]:
     }
     demo.apply({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": CLASS}, "spec": spec})
     yield folder
+    demo.kubectl("delete", "rrs", NAME, "--ignore-not-found")  # a volume in use would stay
     demo.cluster.kubectl("delete", "persistentvolume", CLASS)
     shutil.rmtree(folder)
 
