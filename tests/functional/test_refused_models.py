@@ -84,6 +84,17 @@ def test_the_claim_that_keeps_a_download_is_created_once_and_goes_with_the_reran
     assert {"claimName": "bge-models"} in [volume.get("persistentVolumeClaim") for volume in pod["spec"]["volumes"]]
 
 
+@produces(Reason.NAME_CONFLICT, by="API server")
+def test_nothing_is_written_to_a_claim_of_somebody_else(world: World) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    foreign = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "bge-models"}, "spec": spec}
+    world.apply(foreign)
+    world.reranker(model={"name": "model-a", "source": {"huggingFace": {"cache": {"size": "20Gi"}}}})
+
+    assert "PersistentVolumeClaim 'bge-models'" in world.wait_for_reason(Reason.NAME_CONFLICT)["message"]
+    assert [] == world.left_behind()
+
+
 def test_a_claim_that_is_retained_belongs_to_nobody(world: World) -> None:
     world.reranker(model={"name": "model-a", "source": {"huggingFace": {"cache": {"size": "20Gi", "retain": True}}}})
 

@@ -80,11 +80,23 @@ async def _ask(observed: Observed, kube: KubeClient) -> Observed:
         namespace = observed.resource["metadata"]["namespace"]
         found["secret_fault"] = await _secret_fault(namespace, spec.access.bearer_secret_ref.name, kube)
     if wants_claim(spec) and not observed.ready_pods(observed.desired):
-        claim = names.cache_name(observed.resource["metadata"]["name"])
-        found["lacks_claim"] = await kube.get(CLAIMS, observed.resource["metadata"]["namespace"], claim) is None
+        found |= await _claim(observed.resource["metadata"], kube)
     if spec.autoscaling and spec.autoscaling.waiting_requests:
         found["keda_installed"] = await kube.has_keda()
     return dataclasses.replace(observed, **found)
+
+
+async def _claim(metadata: Object, kube: KubeClient) -> dict[str, Any]:
+    """Whether the claim for the model is yet to be created, or is somebody else's, whose files are not ours to write.
+
+    One that was retained has no owner any more; its label tells that it is ours.
+    """
+    name = names.cache_name(metadata["name"])
+    claim = await kube.get(CLAIMS, metadata["namespace"], name)
+    if claim is None:
+        return {"lacks_claim": True}
+    is_ours = claim["metadata"].get("labels", {}).get(names.LABEL_RERANKER) == metadata["name"]
+    return {} if is_ours else {"conflicts": (f"PersistentVolumeClaim {name!r}",)}
 
 
 async def _events(observed: Observed, pods: Iterable[Pod], kube: KubeClient) -> dict[str, tuple[Said, ...]]:
