@@ -38,6 +38,11 @@ class Settings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=256)] = 16
     #: Verifications that run at once.
     verifications: Annotated[int, Field(ge=1, le=256)] = 16
+    #: Checks in a Milvus that run at once, each in a process of its own.
+    milvus_checks: Annotated[int, Field(ge=1, le=16)] = 2
+    #: Hosts that a resource may make the operator call (external.endpoint, publish.endpoint, milvus.connection.uri),
+    #: separated by commas; `*.` at the start stands for any number of names. Services of its namespace always may.
+    allowed_hosts: str = ""
     #: Seconds between two complete look-ups of everything we manage; repairs whatever a lost event left behind.
     resync_seconds: Annotated[float, Field(ge=1)] = 600
     #: Port of /healthz and /metrics.
@@ -51,6 +56,11 @@ class Settings(BaseModel):
     def namespaces(self) -> tuple[str, ...]:
         """Namespaces to watch; empty for all."""
         return tuple(sorted({n.strip() for n in self.watch_namespaces.split(",") if n.strip()}))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Hosts that resources of any namespace may name."""
+        return tuple(sorted({host.strip().lower() for host in self.allowed_hosts.split(",") if host.strip()}))
 
     @property
     def engine_images(self) -> Mapping[AcceleratorType, str]:

@@ -17,7 +17,7 @@ MAX_MESSAGE_LENGTH: Final = 1024
 
 
 class ConditionType(StrEnum):
-    """Every condition, in the order in which a reranker passes them; the last one only where it applies."""
+    """Every condition, in the order in which a reranker passes them; then those that are there where they apply."""
 
     ACCEPTED = "Accepted"
     ENGINE_AVAILABLE = "EngineAvailable"
@@ -27,6 +27,15 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     STALLED = "Stalled"
     AUTOSCALER_ACTIVE = "AutoscalerActive"
+    MILVUS_VERIFIED = "MilvusVerified"
+    COPIES_PUBLISHED = "CopiesPublished"
+
+
+WHERE_IT_APPLIES: Final = (
+    ConditionType.AUTOSCALER_ACTIVE,
+    ConditionType.MILVUS_VERIFIED,
+    ConditionType.COPIES_PUBLISHED,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -31,8 +31,16 @@ ANNOTATION_FAILED: Final = f"{GROUP}/failed"
 # On a Deployment: how many pods that went wrong were restarted one after another, and when the last one was.
 ANNOTATION_RESTARTS: Final = f"{GROUP}/restarts"
 
+# On a copy: the namespace of its reranker. On a Namespace: from where it takes copies, with commas, or `*`.
+LABEL_SOURCE_NAMESPACE: Final = f"{GROUP}/source-namespace"
+ANNOTATION_ACCEPTS: Final = f"{GROUP}/accept-publications-from"
+# Stakater Reloader restarts workloads with `reloader.stakater.com/search: "true"` that use what carries this.
+ANNOTATION_RELOADER: Final = "reloader.stakater.com/match"
+
 ROLE_FILES: Final = "engine-files"
 ROLE_PUBLICATION: Final = "publication"
+ROLE_COPY: Final = "publication-copy"
+ROLE_BINDING: Final = "service-binding"
 
 ENGINE_PORT: Final = 8000
 ENGINE_CONTAINER: Final = "vllm"
@@ -87,6 +95,16 @@ def autoscaler_name(reranker: str) -> str:
 def publication_name(reranker: str) -> str:
     """Name of the published ConfigMap where the spec names none."""
     return f"{reranker}-milvus"
+
+
+def route_name(reranker: str) -> str:
+    """Name of the HTTPRoute or of the Ingress."""
+    return reranker
+
+
+def binding_name(reranker: str) -> str:
+    """Name of the Secret in the form of Service Binding."""
+    return f"{reranker}-binding"
 
 
 def cache_name(reranker: str) -> str:

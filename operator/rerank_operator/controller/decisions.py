@@ -1,11 +1,14 @@
 """What one round decides. Frozen; made by `plan` and what it is made of, carried out by the stages after it."""
 
 import dataclasses
+from collections.abc import Mapping
 from enum import StrEnum
 
+from rerank_operator.api.v1alpha1 import MilvusConnection
 from rerank_operator.controller.pods import Object, Pod
 from rerank_operator.controller.values import Key
 from rerank_operator.rerank.finding import Endpoint
+from rerank_operator.rerank.questions import Question
 from rerank_operator.rerank.verdict import Verdict
 
 
@@ -31,6 +34,22 @@ class Target:
     endpoint: Endpoint
     secret: str | None = None
     interval: float = 300.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class MilvusTarget:
+    """A Milvus to try what is, or would be, published.
+
+    `identity` names the publication and the connection: the same pair need not be tried twice. `data` is that of the
+    ConfigMap. `secret` is the name of the Secret that holds the keys of callers.
+    """
+
+    key: Key
+    identity: str
+    connection: MilvusConnection
+    data: Mapping[str, str]
+    question: Question
+    secret: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

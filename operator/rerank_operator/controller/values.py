@@ -41,6 +41,22 @@ class Record:
     overlong: OverlongDocuments | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class MilvusRecord:
+    """What a Milvus said last, and when to ask it again (epoch seconds).
+
+    `identity` names what was tried: another one has to be tried anew. `failures` counts checks in a row that were not
+    right. `version` is what Milvus says of itself, None before it said anything.
+    """
+
+    identity: str
+    reason: Reason
+    detail: str = ""
+    version: str | None = None
+    failures: int = 0
+    ask_again_at: float = 0.0
+
+
 @dataclasses.dataclass(frozen=True)
 class Observed:
     """One reranker and everything that belongs to it, at one moment (`at`, in epoch seconds).

@@ -11,6 +11,8 @@ class Publication:
     engine serves the model. `max_length` and `truncate_prompt_tokens` count the tokens of a query and
     document pair; None means that there is no such limit to publish. `revision` is the hash of everything
     that shapes a model pod: scores of two revisions cannot be compared, so thresholds belong to one of them.
+    `milvus_version` is the version of Milvus, None where nobody knows it; `timeout_ms` is how long Milvus waits for an
+    answer, which 3.0 is the first to take.
     `credential` is the name of the entry in milvus.yaml that holds the key, and `secret` the name of the Secret it
     is taken from; both are None where the engine asks for no key.
     """
@@ -28,3 +30,5 @@ class Publication:
     revision: str
     credential: str | None = None
     secret: str | None = None
+    milvus_version: str | None = None
+    timeout_ms: int | None = None

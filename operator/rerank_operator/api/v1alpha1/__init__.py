@@ -4,7 +4,9 @@
 CEL rules here, so that a wrong value is refused at `kubectl apply` with the remedy in the message.
 """
 
+from rerank_operator.api.v1alpha1.addresses import Route, ServiceType
 from rerank_operator.api.v1alpha1.engine import Dtype, Guard
+from rerank_operator.api.v1alpha1.milvus import MilvusCheck, MilvusConnection
 from rerank_operator.api.v1alpha1.model import ModelCache
 from rerank_operator.api.v1alpha1.pods import AcceleratorType, Scheduling
 from rerank_operator.api.v1alpha1.resource import RerankService, RerankServiceSpec
@@ -25,14 +27,18 @@ __all__ = [
     "Guard",
     "Language",
     "LoadingStep",
+    "MilvusCheck",
+    "MilvusConnection",
     "ModelCache",
     "OnFailure",
     "OverlongDocuments",
     "RerankService",
     "RerankServiceSpec",
     "RerankServiceStatus",
+    "Route",
     "Scheduling",
     "ScoreScale",
+    "ServiceType",
     "Strategy",
     "Verification",
     "VerificationMode",

@@ -19,6 +19,7 @@ def strict(*pairs: tuple[str, str]) -> ConfigDict:
     return ConfigDict(extra="forbid", frozen=True, json_schema_extra=rules(*pairs) if pairs else None)
 
 
+LIST_SET: Final = {"x-kubernetes-list-type": "set"}
 LIST_BY_NAME: Final = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Text = Annotated[str, Field(max_length=4096)]

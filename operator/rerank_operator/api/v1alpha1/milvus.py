@@ -1,21 +1,13 @@
-"""`spec.service`, `access`, `milvus` and `publish`: how Milvus reaches the model pods, and what is published."""
+"""`spec.access`, `milvus` and `publish`: who calls the model, and what is published for whom."""
 
 from typing import Annotated
 
 from kube_custom_resource import schema
 from pydantic import Field
 
-from rerank_operator.api import names
-from rerank_operator.api.v1alpha1.fields import LocalRef, Name, strict
-
-
-class ServiceSpec(schema.BaseModel):
-    """The Service in front of the model pods."""
-
-    model_config = strict()
-    port: schema.conint(ge=1, le=65535) = Field(
-        names.ENGINE_PORT, description="Port of the Service, part of the published endpoint."
-    )
+from rerank_operator.api.v1alpha1.addresses import Endpoint, endpoint_rule
+from rerank_operator.api.v1alpha1.fields import LIST_SET, LocalRef, Name, SecretKeyRef, Words, strict
+from rerank_operator.api.v1alpha1.network import CaBundle
 
 
 class Access(schema.BaseModel):
@@ -26,8 +18,65 @@ class Access(schema.BaseModel):
         None,
         description="Secret with the keys of callers: each line of each of its values is a key. Every route then needs "
         "one as `Authorization: Bearer`, except /health, /metrics and /ready. Changed keys count within two minutes, "
-        "without a restart.",
+        "without a restart. With external: the key that the endpoint asks for.",
     )
+
+
+class MilvusCheck(Words):
+    """What is done with a Milvus that can be reached."""
+
+    VERSION = "Version"
+    SEARCH = "Search"
+
+
+class MilvusTls(schema.BaseModel):
+    """How the certificate of Milvus is checked."""
+
+    model_config = strict()
+    ca_bundle: schema.Optional[CaBundle] = Field(
+        None, description="ConfigMap with the certificates to trust. Default: those in the operator's image."
+    )
+    server_name: schema.Optional[Name] = Field(
+        None, description="Name in Milvus's certificate. Default: the host of the uri."
+    )
+
+
+class MilvusConnection(schema.BaseModel):
+    """A Milvus in which the operator proves that a search is reranked."""
+
+    model_config = strict(
+        (
+            "self.uri.matches('^https?://[^/?#@ ]+$')",
+            (
+                "milvus.connection.uri must be http(s)://HOST[:PORT], such as http://milvus.milvus.svc:19530; the "
+                "token belongs into the Secret of tokenSecretRef"
+            ),
+        ),
+        (
+            "!has(self.tls) || self.uri.startsWith('https://')",
+            "milvus.connection.tls needs a uri that begins with https://",
+        ),
+    )
+    uri: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
+        description="Address of Milvus. The host must be a Service of this namespace, or one that the operator's "
+        "settings allow."
+    )
+    token_secret_ref: schema.Optional[SecretKeyRef] = Field(
+        None, description="Secret with the token: user:password, or an API key. Default: none is sent."
+    )
+    database: schema.Optional[Name] = Field(
+        None, description="Database for the temporary collection. Default: Milvus's default."
+    )
+    tls: schema.Optional[MilvusTls] = Field(None, description="For a uri with https.")
+    check: MilvusCheck = Field(
+        MilvusCheck.SEARCH,
+        description="Search: create a small collection, search it with the published function, and drop it. Version: "
+        "only read the version.",
+    )
+    interval_seconds: schema.conint(ge=60, le=86400) = Field(
+        3600, description="How often a search that was right is tried again."
+    )
+    timeout_seconds: schema.conint(ge=5, le=300) = Field(60, description="How long the whole check may take.")
 
 
 class Milvus(schema.BaseModel):
@@ -41,6 +90,14 @@ class Milvus(schema.BaseModel):
         (
             "!has(self.truncatePromptTokens) || self.truncatePromptTokens == -1 || self.truncatePromptTokens >= 1",
             "milvus.truncatePromptTokens must be -1 (cut at the model's limit) or a number of tokens from 1 up",
+        ),
+        (
+            "!has(self.version) || self.version.matches('^v?[0-9]+[.][0-9]+([.][0-9]+)?([-+].*)?$')",
+            "milvus.version must be a Milvus version, such as 2.6.6 or 3.0",
+        ),
+        (
+            "!has(self.requireVerified) || !self.requireVerified || has(self.connection)",
+            "milvus.requireVerified needs milvus.connection: without one nobody can ask Milvus",
         ),
     )
     input_field: Annotated[str, Field(min_length=1, max_length=255)] = Field(
@@ -64,6 +121,20 @@ class Milvus(schema.BaseModel):
         description="Tokens to which a query and document pair is cut. Default: -1 (the model's limit), and nothing "
         "for models with a prompt template, because cutting their prompt makes every score worthless.",
     )
+    version: schema.Optional[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
+        None,
+        description="Version of Milvus, for what only some versions know. Default: what connection finds, else params "
+        "that every version since 2.6.0 takes.",
+    )
+    timeout_milliseconds: schema.Optional[schema.conint(ge=100, le=600000)] = Field(
+        None, description="How long Milvus waits for the model (timeout_ms), from Milvus 3.0 on. Default: 30 seconds."
+    )
+    connection: schema.Optional[MilvusConnection] = Field(
+        None, description="A Milvus to try the published function in. Default: Milvus is not called."
+    )
+    require_verified: bool = Field(
+        False, description="Publish only what a search in that Milvus was reranked with. Default: publish, and tell."
+    )
 
 
 class Publish(schema.BaseModel):
@@ -73,6 +144,20 @@ class Publish(schema.BaseModel):
         (
             "!has(self.configMapName) || self.configMapName.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
             "publish.configMapName must be lower-case letters, digits, dashes and dots, such as bge-milvus",
-        )
+        ),
+        endpoint_rule("endpoint", "publish.endpoint"),
     )
     config_map_name: schema.Optional[Name] = Field(None, description="Its name. Default: <name>-milvus.")
+    endpoint: schema.Optional[Endpoint] = Field(
+        None,
+        description="Address that Milvus should call, where only you know it. Default: that of route, of the load "
+        "balancer, or of the Service.",
+    )
+    namespaces: Annotated[list[Name], Field(max_length=64, json_schema_extra=LIST_SET)] = Field(
+        default_factory=list,
+        description="Namespaces that get a copy, if their annotation rerank-operator.io/accept-publications-from names "
+        "the namespace of this resource.",
+    )
+    service_binding: bool = Field(
+        False, description="Also publish a Secret in the form of Service Binding, named in status.binding."
+    )

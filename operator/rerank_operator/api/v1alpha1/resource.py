@@ -4,9 +4,10 @@ from kube_custom_resource import CustomResource, schema
 from pydantic import ConfigDict, Field
 
 from rerank_operator.api import names
+from rerank_operator.api.v1alpha1.addresses import External, Route, ServiceSpec
 from rerank_operator.api.v1alpha1.engine import Engine
 from rerank_operator.api.v1alpha1.fields import rules, strict
-from rerank_operator.api.v1alpha1.milvus import Access, Milvus, Publish, ServiceSpec
+from rerank_operator.api.v1alpha1.milvus import Access, Milvus, Publish
 from rerank_operator.api.v1alpha1.model import Model
 from rerank_operator.api.v1alpha1.pods import Accelerator, PodTemplate, Resources, Scheduling
 from rerank_operator.api.v1alpha1.rollout import Autoscaling, Rollout
@@ -40,8 +41,26 @@ class RerankServiceSpec(schema.BaseModel):
             ),
             "access.bearerSecretRef needs engine.guard Enabled: vLLM itself leaves /rerank open",
         ),
+        (
+            (
+                "!has(self.external) || !(has(self.engine) || has(self.accelerator) || has(self.resources) || "
+                "has(self.scheduling) || has(self.podTemplate) || has(self.autoscaling) || has(self.service) || "
+                "has(self.route) || has(self.model.source))"
+            ),
+            (
+                "external names a server that somebody else runs: take out model.source, engine, accelerator, "
+                "resources, scheduling, podTemplate, autoscaling, service and route"
+            ),
+        ),
+        (
+            "!has(self.external) || !has(self.publish) || !has(self.publish.endpoint)",
+            "publish.endpoint must not be set with external: external.endpoint is what is published",
+        ),
     )
     model: Model = Field(description="The model to serve.")
+    external: schema.Optional[External] = Field(
+        None, description="A rerank server that exists: nothing is deployed, it is verified and published."
+    )
     engine: Engine = Field(default_factory=Engine, description="The vLLM server.")
     accelerator: Accelerator = Field(default_factory=Accelerator, description="What the model runs on.")
     replicas: schema.conint(ge=0, le=1000) = Field(1, description="Number of model pods.")
@@ -51,6 +70,7 @@ class RerankServiceSpec(schema.BaseModel):
     rollout: Rollout = Field(default_factory=Rollout, description="How a change is brought up.")
     autoscaling: schema.Optional[Autoscaling] = Field(None, description="Let the number of pods follow the load.")
     service: ServiceSpec = Field(default_factory=ServiceSpec, description="The Service in front of the pods.")
+    route: schema.Optional[Route] = Field(None, description="A host name for callers outside the cluster.")
     access: Access = Field(default_factory=Access, description="Who may call the model pods.")
     milvus: Milvus = Field(default_factory=Milvus, description="What is published for Milvus.")
     publish: Publish = Field(default_factory=Publish, description="The ConfigMap that applications read.")

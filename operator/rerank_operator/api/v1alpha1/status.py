@@ -5,7 +5,7 @@ from typing import Annotated
 from kube_custom_resource import schema
 from pydantic import Field
 
-from rerank_operator.api.conditions import ConditionType
+from rerank_operator.api.conditions import WHERE_IT_APPLIES, ConditionType
 from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1.fields import Words
@@ -97,6 +97,18 @@ class ProgressStatus(schema.BaseModel):
     since: str = Field(description="Since when.", json_schema_extra={"format": "date-time"})
 
 
+class MilvusStatus(schema.BaseModel):
+    """What was found out about Milvus."""
+
+    version: str = Field(description="Its version, as it says it.")
+
+
+class BindingStatus(schema.BaseModel):
+    """The Secret in the form of Service Binding."""
+
+    name: str = Field(description="Name of the Secret.")
+
+
 class RerankServiceStatus(schema.BaseModel):
     """What the operator sees."""
 
@@ -106,7 +118,8 @@ class RerankServiceStatus(schema.BaseModel):
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
     ] = Field(
         default_factory=list,
-        description="Accepted, EngineAvailable, RerankVerified, ConfigPublished, Ready; Progressing and Stalled.",
+        description="Accepted, EngineAvailable, RerankVerified, ConfigPublished, Ready; Progressing and Stalled; where "
+        "they apply AutoscalerActive, MilvusVerified and CopiesPublished.",
     )
     replicas: schema.Optional[int] = Field(None, description="Model pods that exist.")
     ready_replicas: schema.Optional[int] = Field(None, description="Model pods that are ready.")
@@ -117,6 +130,9 @@ class RerankServiceStatus(schema.BaseModel):
     verification: schema.Optional[VerificationStatus] = Field(None, description="What was measured of the model pods.")
     endpoint: schema.Optional[str] = Field(None, description="Address for Milvus.")
     config_map_name: schema.Optional[str] = Field(None, description="The published ConfigMap.")
+    binding: schema.Optional[BindingStatus] = Field(None, description="The Secret for Service Binding.")
+    copies: list[str] = Field(default_factory=list, description="Namespaces that hold a copy of the ConfigMap.")
+    milvus: schema.Optional[MilvusStatus] = Field(None, description="What was found out about Milvus.")
 
 
 def initial_conditions() -> list[dict[str, str]]:
@@ -130,5 +146,5 @@ def initial_conditions() -> list[dict[str, str]]:
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         }
         for kind in ConditionType
-        if kind is not ConditionType.AUTOSCALER_ACTIVE
+        if kind not in WHERE_IT_APPLIES
     ]
