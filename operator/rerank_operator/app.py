@@ -9,15 +9,18 @@ import kopf
 
 from rerank_operator.api import names
 from rerank_operator.clients.errors import ClientError
-from rerank_operator.clients.kube import SCALED_OBJECTS, KubeClient
+from rerank_operator.clients.kube import HTTP_ROUTES, SCALED_OBJECTS, KubeClient
+from rerank_operator.clients.milvus import MilvusClient
 from rerank_operator.clients.vllm import VllmClient
 from rerank_operator.controller import events
+from rerank_operator.controller.check_milvus import MilvusChecker
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.reconcile import Reconciler
 from rerank_operator.controller.resync import resync
 from rerank_operator.controller.verify import Verifier
 from rerank_operator.controller.workers import start_workers
 from rerank_operator.controller.workqueue import WorkQueue
+from rerank_operator.resources.allowed_hosts import AllowedHosts
 from rerank_operator.resources.revision import EngineImages
 from rerank_operator.runtime import health
 from rerank_operator.runtime.metrics import Metrics
@@ -31,6 +34,8 @@ logger = logging.getLogger(__name__)
 FIRST_SYNC_RETRY_SECONDS: Final = 2.0
 HEARD_SECONDS: Final = 10.0
 HEARD_POLL_SECONDS: Final = 0.05
+# Most clusters do not know these kinds.
+_NOT_WATCHED: Final = {SCALED_OBJECTS.kind, HTTP_ROUTES.kind}
 
 
 def run(settings: Settings) -> None:
@@ -62,29 +67,31 @@ class _Operator:
         kube, vllm = await KubeClient.connect(), VllmClient.connect()
         wake = functools.partial(self._queue.add, urgent=True)
         verifier = Verifier(kube, vllm, settings.verifications, wake)
+        hosts = AllowedHosts(settings.hosts)
+        milvus = MilvusChecker(kube, MilvusClient(), hosts, settings.milvus_checks, wake)
         images = EngineImages(settings.engine_images)
-        reconciler = Reconciler(kube, self._mirror, verifier, images)
+        reconciler = Reconciler(kube, self._mirror, verifier, milvus, images, hosts, settings.namespaces)
         server = await health.serve(settings.health_port, self._unhealthy, self._metrics.exposition)
         # Created before kopf starts: kopf treats later tasks as its own and waits for them at the end.
-        self._tasks = [asyncio.create_task(self._keep_in_sync(kube, verifier), name="resync")]
+        self._tasks = [asyncio.create_task(self._keep_in_sync(kube, verifier, milvus), name="resync")]
         self._tasks += start_workers(
             settings.workers, self._queue, reconciler.reconcile, self._metrics.observe_round, self._synced
         )
         try:
-            await self._watch(verifier)
+            await self._watch(verifier, milvus)
         finally:
-            await self._stop(verifier)
+            await self._stop(verifier, milvus)
             await vllm.close()
             await kube.close()
             await server.cleanup()
 
-    async def _watch(self, verifier: Verifier) -> None:
+    async def _watch(self, verifier: Verifier, milvus: MilvusChecker) -> None:
         registry = kopf.OperatorRegistry()
         events.register(registry, self._mirror, self._queue, self._heard)
 
         @kopf.on.cleanup(registry=registry)
         async def stop(**_: Any) -> None:
-            await self._stop(verifier)
+            await self._stop(verifier, milvus)
 
         @kopf.on.login(registry=registry)
         def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
@@ -100,7 +107,7 @@ class _Operator:
             namespaces=self._settings.namespaces,
         )
 
-    async def _keep_in_sync(self, kube: KubeClient, verifier: Verifier) -> None:
+    async def _keep_in_sync(self, kube: KubeClient, verifier: Verifier, milvus: MilvusChecker) -> None:
         """Read everything now, again when the watches have begun, and then every few minutes.
 
         What is deleted after the first reading and before a watch begins is in no event. A worker that started from
@@ -113,7 +120,9 @@ class _Operator:
         while True:
             await self._sync(kube)
             self._synced.set()
-            verifier.forget_all_but(self._mirror.pod_uids())
+            keys = set(self._mirror.keys())
+            verifier.forget_all_but(self._mirror.pod_uids(), keys)
+            milvus.forget_all_but(keys)
             await asyncio.sleep(HEARD_SECONDS if self._has_silent_watch() else self._settings.resync_seconds)
 
     async def _sync(self, kube: KubeClient) -> None:
@@ -127,18 +136,19 @@ class _Operator:
                 return
 
     def _has_silent_watch(self) -> bool:
-        """Whether a watch that should have told of something has not begun; ScaledObjects have none."""
-        known = {(kind, place) for kind, place in self._mirror.places() if kind != SCALED_OBJECTS.kind}
+        """Whether a watch that should have told of something has not begun; some kinds have none."""
+        known = {(kind, place) for kind, place in self._mirror.places() if kind not in _NOT_WATCHED}
         if self._settings.namespaces:
             return not known <= self._heard
         return not {kind for kind, _ in known} <= {kind for kind, _ in self._heard}  # one watch for all namespaces
 
-    async def _stop(self, verifier: Verifier) -> None:
+    async def _stop(self, verifier: Verifier, milvus: MilvusChecker) -> None:
         self._queue.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await verifier.close()
+        await milvus.close()
 
     def _unhealthy(self) -> list[str]:
         dead = [f"{task.get_name()} has ended" for task in self._tasks if task.done()]

@@ -1,9 +1,10 @@
 """Write every file that is a copy of something else: `python -m tests.contract.generate [--check]`.
 
-The pydantic models are the source of the CRD, the chart is the source of manifests/install.yaml, and the
-comments in values.yaml are the source of the table in the chart's README.
+The pydantic models are the source of the CRD and of the JSON Schemas, the chart is the source of
+manifests/install.yaml, and the comments in values.yaml are the source of the table in the chart's README.
 """
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,6 +14,7 @@ import typer
 import yaml
 
 from rerank_operator.api.crd import build_crd
+from rerank_operator.milvus.forms import FORMS, build_schema
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import build_missing
 from tests.contract.chart import CHART, NAMESPACE, ROOT, ChartError, template
@@ -23,6 +25,7 @@ CRD_FILE = ROOT / "crds" / CRD_NAME
 CHART_CRD_FILE = CHART / "crd" / CRD_NAME
 INSTALL_FILE = ROOT / "manifests" / "install.yaml"
 CHART_README = CHART / "README.md"
+SCHEMAS = ROOT / "docs" / "schemas"
 
 TABLE_BEGIN = "<!-- Generated from values.yaml by make generate; do not edit. -->\n"
 TABLE_END = "<!-- End of the generated table. -->\n"
@@ -52,7 +55,13 @@ def build_copies() -> dict[Path, str]:
         CHART_CRD_FILE: _CRD_HEADER + _as_yaml(_kept_on_uninstall(build_crd())),
         CHART_README: _readme(CHART_README.read_text(encoding="utf-8")),
         INSTALL_FILE: _INSTALL_HEADER + _render_with_current_crd(),
+        **build_schema_files(),
     }
+
+
+def build_schema_files() -> dict[Path, str]:
+    """The JSON Schemas of what is published."""
+    return {SCHEMAS / key: json.dumps(build_schema(key), indent=2, ensure_ascii=False) + "\n" for key in FORMS}
 
 
 def stale(copies: dict[Path, str]) -> list[Path]:

@@ -18,7 +18,7 @@ from tests.contract.chart import ROOT
 REASONS_PAGE = ROOT / "docs" / "reasons.md"
 
 _HEAD = """\
-<!-- Generated from operator/rerank_operator/api/meanings.py by make generate; do not edit. -->
+<!-- Generated from operator/rerank_operator/api/meanings by make generate; do not edit. -->
 
 # Reasons
 

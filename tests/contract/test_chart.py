@@ -143,6 +143,14 @@ def test_namespaces_reach_the_operator_as_it_reads_them() -> None:
     assert ("search", "staging") == Settings.from_env(given).namespaces
 
 
+def test_allowed_hosts_reach_the_operator_as_it_reads_them() -> None:
+    given = {
+        v["name"]: v["value"]
+        for v in operator_container("allowedHosts={*.Example.com,203.0.113.7,2001:db8::7,vllm.ml.svc}")["env"]
+    }
+    assert ("*.example.com", "2001:db8::7", "203.0.113.7", "vllm.ml.svc") == Settings.from_env(given).hosts
+
+
 @pytest.mark.parametrize(
     ("settings", "image"),
     [

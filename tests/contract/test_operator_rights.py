@@ -17,7 +17,7 @@ RIGHTS = {
     "rerank-operator.io/rerankservices/finalizers": ["update"],
     "apps/deployments": [*READ, *WRITE],
     "apps/controllerrevisions": [*READ, "create", "delete"],
-    "core/services": [*READ, "create", "update"],
+    "core/services": [*READ, *WRITE],
     "core/configmaps": [*READ, *WRITE],
     "core/pods": [*READ, "delete"],
     "core/pods/log": ["get"],
@@ -26,6 +26,9 @@ RIGHTS = {
     "policy/poddisruptionbudgets": [*READ, *WRITE],
     "autoscaling/horizontalpodautoscalers": [*READ, *WRITE],
     "keda.sh/scaledobjects": ["get", "list", *WRITE],
+    "networking.k8s.io/ingresses": [*READ, *WRITE],
+    "gateway.networking.k8s.io/httproutes": ["get", "list", *WRITE],
+    "core/namespaces": ["get"],
     "core/secrets": ["get"],
 }
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
@@ -65,8 +68,8 @@ def test_every_rule_says_why() -> None:
     template = (CHART / "templates" / "_helpers.tpl").read_text(encoding="utf-8")
     lines = template.partition('define "rerank-operator.rules"')[2].splitlines()
     before_rules = [above for above, line in pairwise(lines) if line.startswith("- apiGroups")]
-    # The right to delete pods has a reason of its own.
-    assert len(RIGHTS) + 1 == len(before_rules)
+    # The rights to delete pods and to write Secrets have a reason of their own.
+    assert len(RIGHTS) + 2 == len(before_rules)
     assert all(line.startswith("# ") for line in before_rules)
 
 
@@ -84,18 +87,33 @@ LEFT_OUT: dict[str, dict[str, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("scope", [[], ["watchNamespaces={search}"]], ids=["cluster", "namespace"])
+every_scope = pytest.mark.parametrize("scope", [[], ["watchNamespaces={search}"]], ids=["cluster", "namespace"])
+
+
+@every_scope
 @pytest.mark.parametrize(("value", "changed"), LEFT_OUT.items(), ids=LEFT_OUT)
 def test_a_right_that_not_everybody_wants_to_give_can_be_left_out(
     value: str, changed: dict[str, list[str]], scope: list[str]
 ) -> None:
-    objects = render(f"{value}=false", *scope)
+    assert {resource: verbs for resource, verbs in {**RIGHTS, **changed}.items() if verbs} == rights_of_operator(
+        f"{value}=false", *scope
+    )
+
+
+def rights_of_operator(*settings: str) -> dict[str, list[str]]:
+    objects = render(*settings)
     (role,) = [role for role in (*of_kind(objects, "ClusterRole"), *of_kind(objects, "Role")) if is_of_operator(role)]
-    assert {resource: verbs for resource, verbs in {**RIGHTS, **changed}.items() if verbs} == rights(role)
+    return rights(role)
 
 
-def test_secrets_are_read_by_name_only_and_never_written() -> None:
+def test_secrets_are_read_by_name_only_and_not_written() -> None:
     assert ["get"] == rights(cluster_role("rerank-operator"))["core/secrets"]
+
+
+@every_scope
+def test_secrets_are_written_only_where_somebody_asked_for_that(scope: list[str]) -> None:
+    granted = rights_of_operator("publish.serviceBindings=true", *scope)
+    assert {**RIGHTS, "core/secrets": ["get", *WRITE]} == granted
 
 
 @pytest.mark.parametrize("kind", ["Role", "RoleBinding"])

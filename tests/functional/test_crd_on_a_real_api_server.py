@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rerank_operator.api.conditions import ConditionType
+from rerank_operator.api.conditions import WHERE_IT_APPLIES, ConditionType
 from rerank_operator.api.reasons import Reason
 from tests.cluster.control_plane import ControlPlane
 from tests.cluster.errors import KubectlError
@@ -71,7 +71,7 @@ def test_an_invalid_sample_is_refused_with_the_promised_message(control_plane: C
 @produces(Reason.PENDING, by="API server")
 def test_a_new_reranker_says_that_no_operator_has_looked_at_it(control_plane: ControlPlane, namespace: str) -> None:
     conditions = create(control_plane, namespace, a_reranker())["status"]["conditions"]
-    always = [kind for kind in ConditionType if kind is not ConditionType.AUTOSCALER_ACTIVE]
+    always = [kind for kind in ConditionType if kind not in WHERE_IT_APPLIES]
     assert always == [condition["type"] for condition in conditions]
     assert {("Unknown", "Pending")} == {(c["status"], c["reason"]) for c in conditions}
     assert "Check that rerank-operator is running" in conditions[0]["message"]

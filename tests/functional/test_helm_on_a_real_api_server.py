@@ -154,6 +154,20 @@ def test_an_operator_reads_no_secret_where_that_is_not_wanted(cluster: Cluster) 
     assert not cluster.allows(OPERATOR, "get", "secrets/rerank-keys", "-n", "staging")
 
 
+def test_an_operator_writes_secrets_where_that_is_wanted(cluster: Cluster) -> None:
+    cluster.install("--set", "publish.serviceBindings=true")
+    for verb in ("create", "update", "delete"):
+        assert cluster.allows(OPERATOR, verb, "secrets", "-n", "staging"), verb
+
+
+def test_an_operator_for_one_namespace_may_get_that_namespace_and_no_other(cluster: Cluster) -> None:
+    cluster.install("--set", "watchNamespaces={search}")
+    assert "namespace/search" in cluster.kubectl("get", "namespace", "search", "-o", "name", f"--as={OPERATOR}")
+    for refused in (["staging"], []):
+        with pytest.raises(KubectlError, match="forbidden"):
+            cluster.kubectl("get", "namespace", *refused, f"--as={OPERATOR}")
+
+
 def test_an_operator_for_one_namespace_may_do_nothing_elsewhere(cluster: Cluster) -> None:
     cluster.install("--set", "watchNamespaces={search}")
     assert cluster.allows(OPERATOR, "list", "rerankservices", "-n", "search")

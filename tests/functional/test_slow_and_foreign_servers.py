@@ -15,7 +15,7 @@ SEEN_SECONDS = 0.5
 AGES = 60.0
 
 
-class _Gateway(BaseHTTPRequestHandler):
+class Gateway(BaseHTTPRequestHandler):
     """Answers everything with a page, as proxies do whose upstream is away."""
 
     def do_POST(self) -> None:
@@ -32,11 +32,11 @@ class _Gateway(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def gateway(world: World, model: str) -> Iterator[None]:
+def gateway(world: World, model: str, handler: type[Gateway] = Gateway) -> Iterator[None]:
     """Something else in the place of the engine of `model`."""
     engine = world.engine(model)
     engine.mode = "connection-refused"
-    server = ThreadingHTTPServer((engine.host, ENGINE_PORT), _Gateway)
+    server = ThreadingHTTPServer((engine.host, ENGINE_PORT), handler)
     serving = threading.Thread(target=server.serve_forever, daemon=True)
     serving.start()
     try:

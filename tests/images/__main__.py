@@ -8,6 +8,7 @@ from rich.console import Console
 from tests.cluster.errors import ClusterError
 from tests.engine.environment import EnvironmentUnavailableError
 from tests.engine.uv_install import UvError
+from tests.images.apps import ensure_apps_archive
 from tests.images.base import ImageBuildError, ensure_base
 from tests.images.engine import discard_archive, ensure_engine_archive
 from tests.images.loading import load_engine, load_operator
@@ -28,6 +29,12 @@ def base() -> None:
 def operator() -> None:
     """Build the operator's image from the Dockerfile, unless the sources are unchanged."""
     _show(ensure_operator_archive(console))
+
+
+@app.command()
+def apps() -> None:
+    """Build the image of the documented applications from docs/apps, unless it is unchanged."""
+    _show(ensure_apps_archive(console))
 
 
 @app.command()

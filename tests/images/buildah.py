@@ -30,13 +30,13 @@ def buildah(*arguments: str) -> str:
     return result.stdout
 
 
-def export(reference: str, archive: Path) -> None:
-    """Write an image of the store to an uncompressed OCI archive.
+def export(built: str, archive: Path, reference: str) -> None:
+    """Write the image `built` of the store to an uncompressed OCI archive, under the name `reference`.
 
     buildah's own archives are always compressed, which costs seconds here and again where they are unpacked.
     """
     with TemporaryDirectory(dir=archive.parent) as folder, ArchiveWriter(archive) as writer:
-        buildah("push", "--quiet", "--disable-compression", "--format=oci", reference, f"dir:{folder}")
+        buildah("push", "--quiet", "--disable-compression", "--format=oci", built, f"dir:{folder}")
         manifest = json.loads(Path(folder, "manifest.json").read_text())
         for layer in manifest["layers"]:
             with _blob(folder, layer).open("rb") as stream:

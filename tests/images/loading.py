@@ -4,6 +4,7 @@ from rich.console import Console
 
 from tests.cluster.images import import_archive, present_images
 from tests.images import engine
+from tests.images.apps import ensure_apps_archive
 from tests.images.operator import ensure_operator_archive
 
 
@@ -13,6 +14,16 @@ def load_operator(console: Console | None = None) -> str:
     Raises ImageBuildError, or ClusterError if no cluster runs.
     """
     image = ensure_operator_archive(console)
+    import_archive(image.archive)
+    return image.reference
+
+
+def load_apps(console: Console | None = None) -> str:
+    """Build the image of the documented applications, import it, and return its name.
+
+    Raises ImageBuildError, or ClusterError if no cluster runs.
+    """
+    image = ensure_apps_archive(console)
     import_archive(image.archive)
     return image.reference
 

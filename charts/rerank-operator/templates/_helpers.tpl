@@ -40,7 +40,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* Everything that the operator may do, and why. Of Secrets it may get one by name, and only where that is wanted. */}}
+{{/* Everything that the operator may do, and why. Of Secrets it may get one by name, and only where that is wanted; it
+     may write one only where somebody asked for that. */}}
 {{- define "rerank-operator.rules" -}}
 # What users ask for.
 - apiGroups: [rerank-operator.io]
@@ -63,11 +64,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [apps]
   resources: [controllerrevisions]
   verbs: [get, list, watch, create, delete]
-# The address that Milvus calls. Only garbage collection deletes it.
+# The address that Milvus calls. Deleted where spec.external names a server that somebody else runs.
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, watch, create, update]
-# The published params, and the files that run inside model pods.
+  verbs: [get, list, watch, create, update, delete]
+# The published params, their copies in other namespaces, and the files that run inside model pods.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, list, watch, create, update, delete]
@@ -107,10 +108,29 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [keda.sh]
   resources: [scaledobjects]
   verbs: [get, list, create, update, delete]
+# spec.route.ingress.
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, update, delete]
+# spec.route.gateway. Not watched: a cluster without the Gateway API does not know the kind.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, create, update, delete]
+# spec.publish.namespaces: one by name, for the annotation with which it takes copies. In a Role: only its own namespace.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 {{- if .Values.access.readSecrets }}
-# The key of spec.access.bearerSecretRef, by its name: the operator asks model pods with it, as Milvus does.
+# By its name: the key of spec.access.bearerSecretRef, with which the operator asks the model as Milvus does, and the
+# token of spec.milvus.connection.tokenSecretRef, with which it asks Milvus.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
+{{- end }}
+{{- if .Values.publish.serviceBindings }}
+# spec.publish.serviceBinding: the Secret with the endpoint, deleted when it is no longer wanted.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, update, delete]
 {{- end }}
 {{- end }}

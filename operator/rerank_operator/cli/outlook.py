@@ -7,19 +7,21 @@ nothing is left to do. What is there then is what would be there.
 import copy
 import dataclasses
 import json
+import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 from rerank_operator.api import names
+from rerank_operator.api.reasons import Reason
 from rerank_operator.cli.differences import differences, ours_of
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.observe import look
+from rerank_operator.controller.observe import Answers, look
 from rerank_operator.controller.plan import make_plan
 from rerank_operator.controller.pods import Object
 from rerank_operator.controller.times import rfc3339
-from rerank_operator.controller.values import Key, Observed, Record
+from rerank_operator.controller.values import Key, MilvusRecord, Observed, Record
 from rerank_operator.rerank.verdict import RIGHT
 from rerank_operator.resources.deployment import build_deployment
 from rerank_operator.resources.drift import is_drifted, overlay
@@ -54,15 +56,26 @@ class Child:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Installed:
+    """Whether a cluster has what only some have."""
+
+    keda: bool
+    gateway_api: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Outlook:
-    """`before` is the active revision, None where nothing serves; `stored` is the ControllerRevision of `after`."""
+    """`before` is the active revision, None where nothing serves; `stored` is the ControllerRevision of `after`.
+
+    A server that somebody else runs has none.
+    """
 
     before: str | None
     after: str
     pods_before: int
     pods_after: int
     children: tuple[Child, ...]
-    stored: Object
+    stored: Object | None
     given_up: tuple[str, str] | None
 
     @property
@@ -73,14 +86,25 @@ class Outlook:
         return max(0, self.pods_after - self.pods_before)
 
 
+class _AllRight(Mapping[str, Record]):
+    """Every pod and every address answers right."""
+
+    def __getitem__(self, subject: str) -> Record:
+        return Record(RIGHT)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
 class Imagined(Mirror):
     """Objects of one reranker as they would be. Every pod that should run is ready, and ranks right."""
 
     def __init__(self, objects: Iterable[Object]) -> None:
         super().__init__()
         self.there: dict[Slot, Object] = {slot_of(obj): obj for obj in objects}
-        self.records: Mapping[str, Record] = {}
-        self.early: Mapping[str, Record] = {}
 
     def put(self, obj: Object) -> bool:
         """Create or update, as the operator does it."""
@@ -96,18 +120,17 @@ class Imagined(Mirror):
         """Everything, with the pods of the Deployments that are there."""
         del key
         pods = [pod for obj in self.there.values() if obj["kind"] == "Deployment" for pod in _pods(obj)]
-        self.records = {pod["metadata"]["uid"]: Record(RIGHT) for pod in pods}
         return copy.deepcopy([*self.there.values(), *pods])
 
 
-def foresee(resource: Object, live: list[Object], images: EngineImages, *, keda: bool) -> Outlook:
+def foresee(resource: Object, live: list[Object], images: EngineImages, installed: Installed) -> Outlook:
     """What becomes of the live children of a reranker when it is stored like `resource`."""
     metadata = resource["metadata"]
     key = Key(metadata["namespace"], metadata["name"])
     claim = ("PersistentVolumeClaim", names.cache_name(key.name))  # a retained one has no owner
     owned = [obj for obj in live if _is_owned(obj, metadata["uid"]) or slot_of(obj) == claim]
     imagined = Imagined([resource, *owned])
-    first = _look(key, imagined, keda=keda)
+    first = _look(key, imagined, installed)
     observed = first
     for _ in range(_MOST_ROUNDS):
         plan = make_plan(observed, images)
@@ -117,8 +140,8 @@ def foresee(resource: Object, live: list[Object], images: EngineImages, *, keda:
             imagined.put(obj)
         for obj in plan.delete:
             imagined.drop(obj)
-        observed = _look(key, imagined, keda=keda)
-    stored = observed.revisions[observed.desired]
+        tried = MilvusRecord(plan.milvus_identity or "", Reason.MILVUS_VERIFIED, ask_again_at=math.inf)
+        observed = dataclasses.replace(_look(key, imagined, installed), milvus=tried)
     children = {slot: obj for slot, obj in imagined.there.items() if slot[0] != names.KIND}
     return Outlook(
         before=first.active,
@@ -126,7 +149,7 @@ def foresee(resource: Object, live: list[Object], images: EngineImages, *, keda:
         pods_before=_replicas(first, first.active),
         pods_after=observed.wanted_replicas,
         children=tuple(_compare({slot_of(obj): obj for obj in owned}, children, first)),
-        stored=stored,
+        stored=observed.revisions.get(observed.desired),
         given_up=first.failure_of(first.desired),
     )
 
@@ -136,13 +159,18 @@ def slot_of(obj: Object) -> Slot:
     return obj["kind"], obj["metadata"]["name"]
 
 
-def _look(key: Key, imagined: Imagined, *, keda: bool) -> Observed:
-    observed = look(key, imagined, imagined)
+def _look(key: Key, imagined: Imagined, installed: Installed) -> Observed:
+    observed = look(key, imagined, Answers(_AllRight(), {}, {}))
     if observed is None:
         raise ValueError(f"{key.name} is being deleted: wait until it is gone")
     lacks_claim = wants_claim(observed.wanted.spec) and not observed.ready_pods(observed.desired)
     there = ("PersistentVolumeClaim", names.cache_name(key.name)) in imagined.there
-    return dataclasses.replace(observed, keda_installed=keda, lacks_claim=lacks_claim and not there)
+    return dataclasses.replace(
+        observed,
+        keda_installed=installed.keda,
+        gateway_api_installed=installed.gateway_api,
+        lacks_claim=lacks_claim and not there,
+    )
 
 
 def _compare(before: dict[Slot, Object], after: dict[Slot, Object], first: Observed) -> Iterable[Child]:

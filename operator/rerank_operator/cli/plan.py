@@ -24,7 +24,7 @@ from rerank_operator.resources.acceptance import refusal_of, warnings_of
 from rerank_operator.resources.revision import EngineImages, revision_hash
 
 if TYPE_CHECKING:
-    from rerank_operator.cli.outlook import Outlook
+    from rerank_operator.cli.outlook import Installed, Outlook
     from rerank_operator.clients.kube import KubeClient
 
 Object = dict[str, Any]
@@ -89,13 +89,13 @@ async def _examine(kube: "KubeClient", document: Object, reranker: RerankService
     except ObjectInvalid as error:
         return {**report, "refused": _refused(Reason.INVALID_SPEC, str(error))}
     final = RerankService.model_validate({key: value for key, value in stored.items() if key != "status"})
-    children, keda = await _children(kube, stored)
+    children, installed = await _children(kube, stored)
     is_new = not _is_stored(final, children)
     image = images.of(final.spec)
-    if is_new and (refusal := refusal_of(final.spec, image)):
+    if is_new and not final.spec.external and (refusal := refusal_of(final.spec, image)):
         return {**report, "refused": _refused(*refusal)}
-    outlook = await _foresee(kube, stored, children, images, keda=keda)
-    if is_new and not final.spec.engine.image:
+    outlook = await _foresee(kube, stored, children, images, installed)
+    if is_new and not final.spec.engine.image and not final.spec.external:
         said = f"The image {image} is the default of this program; that of the operator may differ: give --image."
         report["warnings"].append(said)
     if outlook.given_up:
@@ -114,18 +114,21 @@ async def _examine(kube: "KubeClient", document: Object, reranker: RerankService
     }
 
 
-async def _children(kube: "KubeClient", resource: Object) -> tuple[list[Object], bool]:
-    """What there is with the labels of a reranker, and whether the cluster has KEDA."""
-    from rerank_operator.clients import kube as k  # noqa: PLC0415 - takes most of a second to import
+async def _children(kube: "KubeClient", resource: Object) -> tuple[list[Object], "Installed"]:
+    """What there is with the labels of a reranker, and what the cluster has installed."""
+    from rerank_operator.cli.outlook import Installed  # noqa: PLC0415 - takes most of a second to import
+    from rerank_operator.clients import kube as k  # noqa: PLC0415
 
-    keda = await kube.has_keda()
-    others = {k.RERANKERS, k.PODS, k.SECRETS, k.EVENTS, *(() if keda else (k.SCALED_OBJECTS,))}
+    installed = Installed(await kube.has_keda(), await kube.has_gateway_api())
+    others = {k.RERANKERS, k.PODS, k.SECRETS, k.EVENTS}
+    others |= set() if installed.keda else {k.SCALED_OBJECTS}
+    others |= set() if installed.gateway_api else {k.HTTP_ROUTES}
     namespace, name = resource["metadata"]["namespace"], resource["metadata"]["name"]
     found: list[Object] = []
     for kind in (kind for kind in k.KINDS.values() if kind not in others):
         async for page, _ in kube.pages(kind, namespace, f"{names.LABEL_RERANKER}={name}"):
             found += page
-    return found, keda
+    return found, installed
 
 
 def _is_stored(reranker: RerankService, children: list[Object]) -> bool:
@@ -135,12 +138,12 @@ def _is_stored(reranker: RerankService, children: list[Object]) -> bool:
 
 
 async def _foresee(
-    kube: "KubeClient", resource: Object, live: list[Object], images: EngineImages, *, keda: bool
+    kube: "KubeClient", resource: Object, live: list[Object], images: EngineImages, installed: "Installed"
 ) -> "Outlook":
     from rerank_operator.cli.outlook import Action, foresee  # noqa: PLC0415 - takes most of a second to import
     from rerank_operator.clients.kube import KINDS  # noqa: PLC0415
 
-    outlook = foresee(resource, live, images, keda=keda)
+    outlook = foresee(resource, live, images, installed)
     namespace = resource["metadata"]["namespace"]
     children = []
     for child in outlook.children:
@@ -152,6 +155,8 @@ async def _foresee(
 async def _accelerators(kube: "KubeClient", outlook: "Outlook", reranker: RerankService) -> Object:
     from rerank_operator.clients.kube import NODES, PODS  # noqa: PLC0415 - takes most of a second to import
 
+    if outlook.stored is None:
+        return {"perPod": {}, "claims": [], "newPods": 0, "rooms": [], "unknown": None}
     template = outlook.stored["data"]["template"]
     asked = fit.asked(template)
     found: Object = {"perPod": asked, "claims": fit.claims(template), "newPods": outlook.new_pods, "rooms": []}
@@ -181,6 +186,8 @@ def _room(room: fit.Room) -> Object:
 def _memory(reranker: RerankService) -> Object:
     """GiB that a model pod needs of each accelerator, and those that the spec says it has."""
     spec = reranker.spec
+    if spec.external:
+        return {"needGib": None, "givenGib": None}
     demand, there = command.demand(spec, command.entry_of(spec)), devices.card_gib(spec)
     if demand is not None and there is not None:
         demand = demand.on(there)

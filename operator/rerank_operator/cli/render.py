@@ -17,7 +17,8 @@ from rerank_operator.resources.disruption import build_disruption_budget
 from rerank_operator.resources.model_volume import build_claim, wants_claim
 from rerank_operator.resources.publication import build_publication
 from rerank_operator.resources.render import to_yaml
-from rerank_operator.resources.revision import EngineImages, build_revision, facts_of, revision_hash
+from rerank_operator.resources.revision import EngineImages, Facts, build_revision, facts_of, revision_hash
+from rerank_operator.resources.route import build_route
 from rerank_operator.resources.service import build_service
 
 Image = Annotated[
@@ -55,7 +56,7 @@ def _is_accepted(reranker: RerankService, images: EngineImages) -> bool:
     subject = f"{names.KIND} {reranker.metadata.name}"
     for warning in warnings_of(reranker.spec):
         note(f"{subject}: {warning}")
-    refusal = refusal_of(reranker.spec, images.of(reranker.spec))
+    refusal = None if reranker.spec.external else refusal_of(reranker.spec, images.of(reranker.spec))
     if refusal is None:
         return True
     reason, seen = refusal
@@ -67,6 +68,9 @@ def _children(reranker: RerankService, images: EngineImages) -> Iterator[dict[st
     """In the order in which the operator creates them; nothing is measured yet."""
     spec, owner = reranker.spec, owner_of(reranker)
     revision = revision_hash(spec)
+    if spec.external:
+        yield build_publication(reranker, owner, Facts.of(spec), revision)
+        return
     stored = build_revision(reranker, owner, revision, images, number=1)
     replicas = 0 if spec.suspend else int(spec.replicas)
     if wants_claim(spec):
@@ -75,6 +79,8 @@ def _children(reranker: RerankService, images: EngineImages) -> Iterator[dict[st
     yield build_files_config_map(stored)
     yield build_deployment(stored, replicas)
     yield build_service(reranker, owner, revision)
+    if route := build_route(reranker, owner):
+        yield route
     if replicas > 1:
         yield build_disruption_budget(reranker, owner, revision)
     if spec.autoscaling and not spec.suspend:

@@ -10,6 +10,11 @@ ClientError
 └── NotFound         the object is gone
 """
 
+import json
+from typing import Any, Final
+
+_RETRY_LATER: Final = {408, 429, 500, 502, 503, 504}
+
 
 class ClientError(Exception):
     """A request to the outside failed."""
@@ -41,3 +46,24 @@ class NameConflict(ClientError):  # noqa: N818
 
 class NotFound(ClientError):  # noqa: N818
     """The object does not exist."""
+
+
+def error_of(what: str, status: int, payload: bytes) -> ClientError:
+    """What an answer other than success means: `what` was tried, `payload` is the API server's Status."""
+    causes: list[Any] = []
+    try:
+        document = json.loads(payload)
+        message = document.get("message") or document.get("reason") or ""
+        causes = (document.get("details") or {}).get("causes") or []
+    except (ValueError, AttributeError):
+        message = payload[:200].decode(errors="replace")
+    text = f"{what}: {status} {message}"
+    if status == 404:  # noqa: PLR2004
+        return NotFound(text)
+    if status == 409:  # noqa: PLR2004
+        return AlreadyExists(text)
+    if status in _RETRY_LATER or status == 401:  # noqa: PLR2004 - a rotated token is read again on the next try
+        return ApiUnavailable(text)
+    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
+        return NamespaceTerminating(message)
+    return ObjectInvalid(message) if status in (400, 422) else ApiRejected(text)

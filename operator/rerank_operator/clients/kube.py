@@ -15,16 +15,7 @@ from kubernetes.aio import client
 
 from rerank_operator.api import names
 from rerank_operator.clients.connection import DEFAULT_NAMESPACE, configure, unavailable
-from rerank_operator.clients.errors import (
-    AlreadyExists,
-    ApiRejected,
-    ApiUnavailable,
-    ClientError,
-    NameConflict,
-    NamespaceTerminating,
-    NotFound,
-    ObjectInvalid,
-)
+from rerank_operator.clients.errors import AlreadyExists, NameConflict, NotFound, ObjectInvalid, error_of
 from rerank_operator.clients.watching import WATCH_LIMITS, follow, read_events
 from rerank_operator.resources.drift import overlay
 
@@ -38,7 +29,6 @@ LOG_BYTES: Final = 256 << 10
 LOG_SECONDS: Final = 5.0
 # Each TLS connection keeps a quarter of a megabyte.
 CONNECTIONS: Final = 8
-_RETRY_LATER: Final = {408, 429, 500, 502, 503, 504}
 
 Query = dict[str, str] | None
 
@@ -72,8 +62,12 @@ CLAIMS: Final = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 DISRUPTION_BUDGETS: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 AUTOSCALERS: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 SCALED_OBJECTS: Final = Kind("keda.sh/v1alpha1", "ScaledObject", "scaledobjects")
+INGRESSES: Final = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
+HTTP_ROUTES: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 EVENTS: Final = Kind("v1", "Event", "events")
+# These have no namespace.
 NODES: Final = Kind("v1", "Node", "nodes")
+NAMESPACES: Final = Kind("v1", "Namespace", "namespaces")
 
 KINDS: Final = {
     kind.kind: kind
@@ -90,6 +84,8 @@ KINDS: Final = {
         DISRUPTION_BUDGETS,
         AUTOSCALERS,
         SCALED_OBJECTS,
+        INGRESSES,
+        HTTP_ROUTES,
     )
 }
 
@@ -133,8 +129,8 @@ class KubeClient:
                 return
             query["continue"] = token
 
-    async def get(self, kind: Kind, namespace: str, name: str) -> dict[str, Any] | None:
-        """One object, or None when there is none."""
+    async def get(self, kind: Kind, namespace: str | None, name: str) -> dict[str, Any] | None:
+        """One object, or None when there is none; `namespace` None is for kinds that have none."""
         try:
             return await self._request("GET", kind.path(namespace, name))
         except NotFound:
@@ -152,7 +148,7 @@ class KubeClient:
         )
 
     async def create(self, obj: dict[str, Any]) -> dict[str, Any]:
-        """Create an owned object, or return it when its owner already has it.
+        """Create an owned object or a copy, or return it when its owner already has it.
 
         Raises NameConflict rather than touch somebody else's object, and AlreadyExists when the name is still taken
         by a child of a deleted reranker of the same name, which the garbage collector is about to remove.
@@ -165,11 +161,9 @@ class KubeClient:
             existing = await self.get(kind, metadata["namespace"], metadata["name"])
             if existing is None:
                 raise
-            owner = metadata["ownerReferences"][0]
-            owners = existing["metadata"].get("ownerReferences", [])
-            if any(ref["uid"] == owner["uid"] for ref in owners):
+            if _is_ours(existing, metadata):
                 return existing
-            if any((ref["kind"], ref["name"]) == (owner["kind"], owner["name"]) for ref in owners):
+            if _is_left_over(existing, metadata):
                 raise
             raise NameConflict(f"{kind.kind} {metadata['name']!r}") from error
 
@@ -198,11 +192,11 @@ class KubeClient:
 
     async def has_keda(self) -> bool:
         """Whether this API server knows ScaledObjects."""
-        try:
-            await self._request("GET", f"/apis/{SCALED_OBJECTS.api_version}")
-        except NotFound:
-            return False
-        return True
+        return await self._serves(SCALED_OBJECTS)
+
+    async def has_gateway_api(self) -> bool:
+        """Whether this API server knows HTTPRoutes."""
+        return await self._serves(HTTP_ROUTES)
 
     async def post_event(self, event: dict[str, Any]) -> None:
         """Post a core/v1 Event."""
@@ -243,6 +237,14 @@ class KubeClient:
             return False
         return True
 
+    async def _serves(self, kind: Kind) -> bool:
+        """Whether a kind that clusters need not have is there; whoever is logged in may ask that."""
+        try:
+            group = await self._request("GET", f"/apis/{kind.api_version}")
+        except NotFound:
+            return False
+        return any(resource["name"] == kind.plural for resource in group["resources"])
+
     async def _request(self, method: str, path: str, query: Query = None, body: Any = None) -> dict[str, Any]:
         parsed: dict[str, Any] = json.loads(await self._send(method, path, query, body))
         return parsed
@@ -277,22 +279,16 @@ class KubeClient:
         raise error_of(f"failed to {method} {path}", response.status, await response.read())
 
 
-def error_of(what: str, status: int, payload: bytes) -> ClientError:
-    """What an answer other than success means: `what` was tried, `payload` is the API server's Status."""
-    causes: list[Any] = []
-    try:
-        document = json.loads(payload)
-        message = document.get("message") or document.get("reason") or ""
-        causes = (document.get("details") or {}).get("causes") or []
-    except (ValueError, AttributeError):
-        message = payload[:200].decode(errors="replace")
-    text = f"{what}: {status} {message}"
-    if status == 404:  # noqa: PLR2004
-        return NotFound(text)
-    if status == 409:  # noqa: PLR2004
-        return AlreadyExists(text)
-    if status in _RETRY_LATER or status == 401:  # noqa: PLR2004 - a rotated token is read again on the next try
-        return ApiUnavailable(text)
-    if any(cause.get("reason") == "NamespaceTerminating" for cause in causes):
-        return NamespaceTerminating(message)
-    return ObjectInvalid(message) if status in (400, 422) else ApiRejected(text)
+def _is_ours(existing: dict[str, Any], metadata: dict[str, Any]) -> bool:
+    """Whether an object has the owner that `metadata` names, or is the same copy: that has no owner, only labels."""
+    if owners := metadata.get("ownerReferences"):
+        return any(ref["uid"] == owners[0]["uid"] for ref in existing["metadata"].get("ownerReferences", []))
+    labels = existing["metadata"].get("labels", {})
+    told = (names.LABEL_ROLE, names.LABEL_SOURCE_NAMESPACE, names.LABEL_RERANKER)
+    return all(labels.get(label) == metadata["labels"].get(label) for label in told)
+
+
+def _is_left_over(existing: dict[str, Any], metadata: dict[str, Any]) -> bool:
+    """Whether an object belongs to a deleted reranker of the same name."""
+    wanted = [(ref["kind"], ref["name"]) for ref in metadata.get("ownerReferences", [])]
+    return any((ref["kind"], ref["name"]) in wanted for ref in existing["metadata"].get("ownerReferences", []))

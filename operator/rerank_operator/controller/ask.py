@@ -40,7 +40,7 @@ async def ask(vllm: VllmClient, endpoint: Endpoint, key: str | None) -> Finding:
     right = (
         await asking.without_the_key()
         and await asking.questions(endpoint.questions)
-        and await asking.question(FORMER_MILVUS_ROUTE, endpoint.questions[0])
+        and (not endpoint.former_route or await asking.question(FORMER_MILVUS_ROUTE, endpoint.questions[0]))
         and await asking.question(NAMED_ROUTE, endpoint.questions[0], endpoint.model)
     )
     if right and endpoint.overlong:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from rerank_operator.api.v1alpha1 import MilvusConnection
 from rerank_operator.controller.pods import Object, Pod
-from rerank_operator.controller.values import Key
+from rerank_operator.controller.values import Fault, Key
 from rerank_operator.rerank.finding import Endpoint
 from rerank_operator.rerank.questions import Question
 from rerank_operator.rerank.verdict import Verdict
@@ -22,14 +22,14 @@ class Scope(StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """A pod to ask.
+    """A pod or an address to ask.
 
-    `secret` is the name of the Secret that holds the keys of callers, `interval` the seconds until a right one is asked
-    again.
+    `subject` is the uid of the pod, or what `values.subject_of` makes of an address. `secret` is the name of the Secret
+    that holds the keys of callers, `interval` the seconds until a right one is asked again.
     """
 
     key: Key
-    pod_uid: str
+    subject: str
     scope: Scope
     endpoint: Endpoint
     secret: str | None = None
@@ -62,6 +62,16 @@ class Restart:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Sharing:
+    """Copies of the ConfigMap to write and to delete, and why namespaces get none."""
+
+    create: tuple[Object, ...] = ()
+    update: tuple[Object, ...] = ()
+    delete: tuple[Object, ...] = ()
+    faults: Mapping[str, Fault] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
     """Every decision of one round. `create` never touches what exists; `update` takes our fields back."""
 
@@ -69,6 +79,9 @@ class Plan:
     update: tuple[Object, ...] = ()
     verify: tuple[Target, ...] = ()
     publish: tuple[Object, ...] = ()
+    share: Sharing = dataclasses.field(default_factory=Sharing)
+    milvus: MilvusTarget | None = None
+    milvus_identity: str | None = None
     delete: tuple[Object, ...] = ()
     restart: Restart | None = None
     requeue_after: float | None = None

@@ -27,6 +27,7 @@ CHILDREN: Final = (
     ("", "v1", "pods", "Pod"),
     ("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     ("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
+    ("networking.k8s.io", "v1", "ingresses", "Ingress"),
 )
 
 

@@ -4,7 +4,7 @@ Both must not churn. A figure is written again only when it is really another on
 memory: an operator that has just started knows no more than the status says.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from rerank_operator.api import names
@@ -12,7 +12,7 @@ from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import LoadingStep
 from rerank_operator.controller.pods import Object, Pod
 from rerank_operator.controller.times import rfc3339
-from rerank_operator.controller.values import Observed, Record
+from rerank_operator.controller.values import Observed, Record, subject_of
 from rerank_operator.diagnosis.progress_words import read_progress
 from rerank_operator.rerank.verdict import scale_of, two_digits
 
@@ -25,14 +25,9 @@ _STEPS: Final = list(LoadingStep)
 
 def verification_status(observed: Observed, now: str) -> Object | None:
     """What the pods of the revision that serves, or else of the desired one, answered; None before any did."""
-    revision = observed.active or observed.desired
+    revision = observed.desired if observed.external else observed.active or observed.desired
     before: Object = observed.resource.get("status", {}).get("verification", {})
-    known = {pod["name"]: pod for pod in before.get("pods", [])}
-    pods = [
-        told
-        for pod in observed.pods_of(revision)
-        if (told := _pod_status(pod, observed.record_of(pod), known.get(pod.name), now))
-    ]
+    pods = _told_pods(observed, revision, {pod["name"]: pod for pod in before.get("pods", [])}, now)
     if not pods or not observed.verifies:
         return None
     wrong_first = sorted(pods, key=lambda told: (told["reason"] == Reason.RERANK_VERIFIED, told["name"]))
@@ -40,15 +35,29 @@ def verification_status(observed: Observed, now: str) -> Object | None:
     return {**figures, "pods": wrong_first[:MOST_PODS]}
 
 
+def _told_pods(observed: Observed, revision: str, known: Mapping[str, Object], now: str) -> list[Object]:
+    if (url := observed.external) is not None:
+        record, before = observed.address_record(revision, url), known.get(url)
+        told = [before if record is None else _told(url, record, before, now)]
+    else:
+        pods = observed.pods_of(revision)
+        told = [_pod_status(pod, observed.record_of(pod), known.get(pod.name), now) for pod in pods]
+    return [pod for pod in told if pod is not None]
+
+
 def _pod_status(pod: Pod, record: Record | None, before: Object | None, now: str) -> Object | None:
     if record is None:
         return before
     if not pod.ready and (record.verdict.right or (not pod.has_started and record.verdict.reason in _SAYS_NOTHING)):
         return before  # it starts
+    return _told(pod.name, record, before, now)
+
+
+def _told(name: str, record: Record, before: Object | None, now: str) -> Object:
     reason = record.verdict.reason.value
     stays = before is not None and before["reason"] == reason
     told: Object = {
-        "name": pod.name,
+        "name": name,
         "reason": reason,
         "lastTransitionTime": before["lastTransitionTime"] if before is not None and stays else now,
     }
@@ -67,7 +76,10 @@ def _is_alike(last: int, now: int) -> bool:
 def _figures(observed: Observed, revision: str, before: Object) -> Object:
     """Score range and treatment of overlong documents: properties of the model, so the first answer stays."""
     figures = {field: value for field, value in before.items() if field != "pods"}
-    records = [r for pod in observed.pods_of(revision) if (r := observed.records.get(pod.uid)) is not None]
+    subjects = [pod.uid for pod in observed.pods_of(revision)]
+    if observed.external is not None:
+        subjects.append(subject_of(observed.key, revision, observed.external))
+    records = [r for subject in subjects if (r := observed.records.get(subject)) is not None]
     scores = [record.scores for record in records if record.scores]
     if scores and "scoreScale" not in figures:
         lowest, highest = min(low for low, _ in scores), max(high for _, high in scores)

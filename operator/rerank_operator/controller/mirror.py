@@ -35,7 +35,7 @@ _POD_STATUS = ("phase", "podIP", "reason", "message")
 _CONDITIONS = ("Ready", "ContainersReady", "PodScheduled")
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
 _CONTAINER = ("name", "ready", "started", "restartCount", "state", "lastState")
-_WITHOUT_STATUS = {"PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject"}
+_WITHOUT_STATUS = {"PodDisruptionBudget", "HorizontalPodAutoscaler", "ScaledObject", "HTTPRoute", "Ingress"}
 
 
 class Entry(NamedTuple):
@@ -56,7 +56,7 @@ class Mirror:
         key = owner_key(obj)
         if key is None:
             return False
-        slot = (obj["kind"], obj["metadata"]["name"])
+        slot = slot_of(obj)
         version = int(obj["metadata"].get("resourceVersion", 0))
         objects = self._objects.setdefault(key, {})
         known = objects.get(slot)
@@ -72,7 +72,7 @@ class Mirror:
         objects = self._objects.get(key) if key else None
         if key is None or objects is None:
             return False
-        known = objects.pop((obj["kind"], obj["metadata"]["name"]), None)
+        known = objects.pop(slot_of(obj), None)
         if not objects:
             del self._objects[key]
         return known is not None
@@ -101,7 +101,11 @@ class Mirror:
 
     def places(self) -> set[tuple[str, str]]:
         """Kind and namespace of everything that is known."""
-        return {(kind, key.namespace) for key, objects in self._objects.items() for kind, _ in objects}
+        return {
+            (kind, name.rpartition("/")[0] or key.namespace)
+            for key, objects in self._objects.items()
+            for kind, name in objects
+        }
 
     def keys(self) -> list[Key]:
         """Every reranker of which anything is known."""
@@ -113,8 +117,16 @@ def owner_key(obj: Object) -> Key | None:
     metadata = obj["metadata"]
     if obj["kind"] == names.KIND:
         return Key(metadata["namespace"], metadata["name"])
-    name = metadata.get("labels", {}).get(names.LABEL_RERANKER)
-    return Key(metadata["namespace"], name) if name else None
+    labels = metadata.get("labels", {})
+    name = labels.get(names.LABEL_RERANKER)
+    return Key(labels.get(names.LABEL_SOURCE_NAMESPACE) or metadata["namespace"], name) if name else None
+
+
+def slot_of(obj: Object) -> tuple[str, str]:
+    """Kind and name of an object among those of its reranker; a copy in another namespace says where it is."""
+    metadata = obj["metadata"]
+    is_elsewhere = names.LABEL_SOURCE_NAMESPACE in metadata.get("labels", {})
+    return obj["kind"], f"{metadata['namespace']}/{metadata['name']}" if is_elsewhere else metadata["name"]
 
 
 def _relevant(obj: Object) -> bytes:

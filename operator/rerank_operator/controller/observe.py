@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -11,30 +11,32 @@ from rerank_operator.api import names
 from rerank_operator.api.reasons import Reason
 from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.clients.errors import ApiRejected, ClientError
-from rerank_operator.clients.kube import CLAIMS, CONFIG_MAPS, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
+from rerank_operator.clients.kube import CLAIMS, CONFIG_MAPS, NAMESPACES, REVISIONS, SECRETS, SERVICES, Kind, KubeClient
 from rerank_operator.controller.diagnose import needs_events, needs_log
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.pods import Object, Pod, Said
 from rerank_operator.controller.times import seconds_of
-from rerank_operator.controller.values import Fault, Key, Observed, Record
+from rerank_operator.controller.values import Fault, Key, MilvusRecord, Observed, Record
 from rerank_operator.engine.keys import keys_of
 from rerank_operator.resources.model_volume import wants_claim
 
 # Before that a log says nothing worth telling.
 LOADING_SECONDS: Final = 10.0
 _AUTOSCALERS: Final = {"HorizontalPodAutoscaler", "ScaledObject"}
+_ROUTES: Final = {"Ingress", "HTTPRoute"}
 
 
-class Answers(Protocol):
-    """What pods answered: the Verifier, as far as it is looked at."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answers:
+    """What was answered to the operator's own questions. The mappings are live: they tell what is known now.
 
-    @property
-    def records(self) -> Mapping[str, Record]:
-        """By uid, what each pod that is ready answered last."""
+    `records` holds what each pod that is ready, and each address, answered last; `early` that of pods that are not
+    ready; `milvus` what each reranker's Milvus said.
+    """
 
-    @property
-    def early(self) -> Mapping[str, Record]:
-        """The same of pods that are not ready."""
+    records: Mapping[str, Record]
+    early: Mapping[str, Record]
+    milvus: Mapping[Key, MilvusRecord]
 
 
 async def observe(key: Key, mirror: Mirror, answers: Answers, kube: KubeClient) -> Observed | None:
@@ -47,7 +49,7 @@ async def observe(key: Key, mirror: Mirror, answers: Answers, kube: KubeClient) 
     observed = look(key, mirror, answers)
     if observed is None or observed.reranker is None:
         return observed
-    if not observed.revisions:
+    if not observed.revisions and not observed.publications:
         conflicts = await _name_conflicts(observed.reranker, observed, kube)
         observed = dataclasses.replace(observed, conflicts=conflicts)
     return await _ask(await _complete_revisions(observed, kube), kube)
@@ -83,7 +85,46 @@ async def _ask(observed: Observed, kube: KubeClient) -> Observed:
         found |= await _claim(observed.resource["metadata"], kube)
     if spec.autoscaling and spec.autoscaling.waiting_requests:
         found["keda_installed"] = await kube.has_keda()
-    return dataclasses.replace(observed, **found)
+    if spec.route and spec.route.gateway:
+        found["gateway_api_installed"] = await kube.has_gateway_api()
+    return dataclasses.replace(observed, **found, **await _sharing(observed, kube))
+
+
+async def _sharing(observed: Observed, kube: KubeClient) -> dict[str, Any]:
+    """What other namespaces say to a copy, and the Secret for Service Binding: neither is watched."""
+    publish, key = observed.wanted.spec.publish, observed.key
+    found: dict[str, Any] = {}
+    if publish.namespaces or observed.copies:
+        places = {*publish.namespaces, *(copy["metadata"]["namespace"] for copy in observed.copies)}
+        found["stands"] = {
+            place: await _stand(place, key.namespace, kube) for place in sorted(places - {key.namespace})
+        }
+    if publish.service_binding or observed.resource.get("status", {}).get("binding"):
+        found["binding"] = await _binding(observed, kube)
+    return found
+
+
+async def _binding(observed: Observed, kube: KubeClient) -> Object | None:
+    """The Secret for Service Binding, if it is ours."""
+    try:
+        secret = await kube.get(SECRETS, observed.key.namespace, names.binding_name(observed.key.name))
+    except ApiRejected:
+        return None  # writing it tells why
+    return secret if secret is not None and _is_owned(secret, observed.resource) else None
+
+
+async def _stand(namespace: str, source: str, kube: KubeClient) -> Fault | None:
+    """Why a namespace takes no copies from another one; None where it does."""
+    try:
+        found = await kube.get(NAMESPACES, None, namespace)
+    except ApiRejected:
+        return Reason.NAMESPACE_MISSING, "the operator may not read it: it does not watch this namespace"
+    if found is None or "deletionTimestamp" in found["metadata"]:
+        return Reason.NAMESPACE_MISSING, "it does not exist"
+    accepted = (found["metadata"].get("annotations") or {}).get(names.ANNOTATION_ACCEPTS, "")
+    if {"*", source} & {part.strip() for part in accepted.split(",")}:
+        return None
+    return Reason.NAMESPACE_NOT_OPTED_IN, f"its annotation {names.ANNOTATION_ACCEPTS} does not name {source}"
 
 
 async def _claim(metadata: Object, kube: KubeClient) -> dict[str, Any]:
@@ -179,9 +220,12 @@ def look(key: Key, mirror: Mirror, answers: Answers) -> Observed | None:
         publications=tuple(o for o in config_maps if _role(o) == names.ROLE_PUBLICATION),
         budget=next((o for o in owned if o["kind"] == "PodDisruptionBudget"), None),
         autoscalers=tuple(o for o in owned if o["kind"] in _AUTOSCALERS),
+        routes=tuple(o for o in owned if o["kind"] in _ROUTES),
+        copies=tuple(o for o in objects if _role(o) == names.ROLE_COPY),
         pods=tuple(sorted((Pod.of(o) for o in owned if o["kind"] == "Pod"), key=lambda pod: pod.name)),
         records=answers.records,
         early=answers.early,
+        milvus=answers.milvus.get(key),
     )
 
 
@@ -190,7 +234,9 @@ async def _name_conflicts(reranker: RerankService, observed: Observed, kube: Kub
     metadata = reranker.metadata
     namespace = metadata.namespace or ""
     config_map = reranker.spec.publish.config_map_name or names.publication_name(metadata.name)
-    wanted: list[tuple[Kind, str]] = [(SERVICES, names.service_name(metadata.name)), (CONFIG_MAPS, config_map)]
+    wanted: list[tuple[Kind, str]] = [(CONFIG_MAPS, config_map)]
+    if reranker.spec.external is None:
+        wanted.append((SERVICES, names.service_name(metadata.name)))
     found = []
     for kind, name in wanted:
         obj = await kube.get(kind, namespace, name)

@@ -5,22 +5,23 @@ it ranks right, Service and ConfigMap move to it together; then what is left of 
 that never gets there changes nothing else.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from rerank_operator.api import names
-from rerank_operator.controller.decisions import Plan
+from rerank_operator.controller.copies import plan_binding, plan_copies, together
+from rerank_operator.controller.decisions import Plan, Sharing
 from rerank_operator.controller.pods import Object
+from rerank_operator.controller.publishing import plan_publishing
 from rerank_operator.controller.rollout import Rollout, plan_rollout
+from rerank_operator.controller.routing import plan_route
 from rerank_operator.controller.scaling import plan_scaling
 from rerank_operator.controller.values import Observed
-from rerank_operator.controller.verification import Verification, plan_verification
-from rerank_operator.milvus.config_map import config_hash
+from rerank_operator.controller.verification import Verification, plan_address, plan_verification
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
 from rerank_operator.resources.drift import is_drifted
 from rerank_operator.resources.model_volume import build_claim
-from rerank_operator.resources.publication import build_publication
-from rerank_operator.resources.revision import EngineImages, build_revision, facts_of
-from rerank_operator.resources.service import build_service
+from rerank_operator.resources.revision import EngineImages, Facts, build_revision
 
 # No event tells when a Secret was created or corrected.
 SECRET_SECONDS: Final = 15.0
@@ -31,6 +32,8 @@ def make_plan(observed: Observed, images: EngineImages) -> Plan:
     """Every step of this round."""
     if observed.reranker is None or observed.conflicts:
         return _REPORTED_ONLY
+    if observed.external is not None:
+        return _plan_external(observed)
     revisions = dict(observed.revisions)
     created: list[Object] = [build_claim(observed.wanted, observed.resource)] if observed.lacks_claim else []
     if observed.desired not in revisions:
@@ -41,23 +44,59 @@ def make_plan(observed: Observed, images: EngineImages) -> Plan:
     rollout = plan_rollout(observed, revisions)
     verification = plan_verification(observed, revisions)
     workloads = _plan_workloads(observed, revisions, rollout, verification)
-    scaling = plan_scaling(observed)
-    times = (verification.look_again_at, rollout.look_again_at)
+    scaling, route = plan_scaling(observed), plan_route(observed)
+    publishing = plan_publishing(observed, revisions)
+    times = (verification.look_again_at, rollout.look_again_at, publishing.look_again_at)
     secret = SECRET_SECONDS if observed.secret_fault else None
-    pauses = [
-        secret,
-        scaling.requeue_after,
-        *(None if time is None else max(0.0, time - observed.at) for time in times),
-    ]
     return Plan(
-        create=(*created, *workloads.create, *scaling.create),
-        update=(*workloads.update, *scaling.update),
-        verify=verification.targets,
-        publish=_plan_publication(observed, revisions),
-        delete=(*_plan_deletions(observed), *scaling.delete),
+        create=(*created, *workloads.create, *scaling.create, *route.create),
+        update=(*workloads.update, *scaling.update, *route.update),
+        verify=(*verification.targets, *publishing.verify),
+        publish=publishing.objects,
+        share=_plan_sharing(observed, publishing.binding),
+        milvus=publishing.milvus,
+        milvus_identity=publishing.milvus_identity,
+        delete=(*_plan_deletions(observed), *scaling.delete, *route.delete),
         restart=verification.restart,
-        requeue_after=min((pause for pause in pauses if pause is not None), default=None),
+        requeue_after=_soonest(observed, times, secret, scaling.requeue_after, route.requeue_after),
     )
+
+
+def _plan_external(observed: Observed) -> Plan:
+    """A server that somebody else runs: nothing is deployed, and what was before goes once it is published."""
+    spec, endpoint = observed.wanted.spec, observed.external or ""
+    target, time = None, None
+    if observed.verifies:
+        target, time = plan_address(observed, observed.desired, endpoint, Facts.of(spec), measures=True)
+    publishing = plan_publishing(observed, {})
+    former: list[Object | None] = []
+    if observed.published == observed.desired:
+        former += [*observed.deployments.values(), *observed.revisions.values(), *observed.files.values()]
+        former += [*observed.routes, *observed.autoscalers, observed.budget, observed.service]
+    return Plan(
+        verify=(*((target,) if target else ()), *publishing.verify),
+        publish=publishing.objects,
+        share=_plan_sharing(observed, publishing.binding),
+        milvus=publishing.milvus,
+        milvus_identity=publishing.milvus_identity,
+        delete=(*(o for o in former if o is not None), *_former_publications(observed)),
+        requeue_after=_soonest(observed, (time, publishing.look_again_at)),
+    )
+
+
+def _plan_sharing(observed: Observed, binding: Object | None) -> Sharing:
+    """Copies of what is published, and the Secret for Service Binding."""
+    publish = observed.wanted.spec.publish
+    name = publish.config_map_name or names.publication_name(observed.key.name)
+    publication = next((o for o in observed.publications if o["metadata"]["name"] == name), None)
+    copies = plan_copies(publication, observed.copies, observed.stands, publish.namespaces, observed.key.namespace)
+    return together(copies, plan_binding(binding, observed.binding, is_wanted=publish.service_binding))
+
+
+def _soonest(observed: Observed, times: Iterable[float | None], *pauses: float | None) -> float | None:
+    """Seconds until the first of these times (epoch seconds) and pauses (seconds)."""
+    left = [max(0.0, time - observed.at) for time in times if time is not None]
+    return min((*left, *(pause for pause in pauses if pause is not None)), default=None)
 
 
 def _plan_workloads(
@@ -82,43 +121,6 @@ def _plan_workloads(
         elif is_drifted(deployment, live):
             update.append(deployment)
     return Plan(create=tuple(create), update=tuple(update))
-
-
-def _plan_publication(observed: Observed, revisions: dict[str, Object]) -> tuple[Object, ...]:
-    """Service and ConfigMap, where they do not say what they should.
-
-    While a candidate is on its way both stay as they are: they describe the active revision. Only what somebody
-    deleted or edited is put back.
-    """
-    desired, active = observed.desired, observed.active
-    serves_desired = observed.is_in_service(desired) or observed.is_verified(desired)
-    revision = desired if serves_desired else active
-    if revision is None or revision not in revisions:
-        return ()
-    if not serves_desired and observed.published is None:
-        return ()  # nothing was ever verified; a Service alone proves nothing
-    service = build_service(observed.wanted, observed.resource, revision)
-    publication = build_publication(
-        observed.wanted, observed.resource, facts_of(revisions[revision]), revision, observed.batch_of(revision)
-    )
-    wanted = []
-    for ours, live in ((service, observed.service), (publication, _published_as(observed, publication))):
-        if live is None or (is_drifted(ours, live) if serves_desired else _is_edited(ours, live)):
-            wanted.append(ours)
-    return tuple(wanted)
-
-
-def _is_edited(ours: Object, live: Object) -> bool:
-    """Whether somebody changed a Service's selector or published values, which the spec's own edits must not yet do."""
-    if ours["kind"] == "Service":
-        return bool(live.get("spec", {}).get("selector") != ours["spec"]["selector"])
-    annotations = live["metadata"].get("annotations", {})
-    return bool(annotations.get(names.ANNOTATION_CONFIG_HASH) != config_hash(live.get("data", {})))
-
-
-def _published_as(observed: Observed, publication: Object) -> Object | None:
-    name = publication["metadata"]["name"]
-    return next((o for o in observed.publications if o["metadata"]["name"] == name), None)
 
 
 def _plan_deletions(observed: Observed) -> tuple[Object, ...]:

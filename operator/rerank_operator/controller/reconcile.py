@@ -7,19 +7,23 @@ from typing import Any, Final
 from rerank_operator.api.conditions import Condition, ConditionType
 from rerank_operator.api.reasons import Reason
 from rerank_operator.clients.errors import ClientError, NameConflict, NamespaceTerminating, ObjectInvalid
-from rerank_operator.clients.kube import KubeClient
+from rerank_operator.clients.kube import RERANKERS, KubeClient
 from rerank_operator.controller.apply import apply
+from rerank_operator.controller.check_milvus import MilvusChecker
+from rerank_operator.controller.copies import binding_after, is_copy, plan_removal
 from rerank_operator.controller.decisions import Restart
 from rerank_operator.controller.mirror import Mirror
-from rerank_operator.controller.observe import look, observe
+from rerank_operator.controller.observe import Answers, look, observe
 from rerank_operator.controller.plan import make_plan
 from rerank_operator.controller.publish import publish
 from rerank_operator.controller.restart import restart
+from rerank_operator.controller.share import share
 from rerank_operator.controller.status import report
 from rerank_operator.controller.times import rfc3339
 from rerank_operator.controller.values import Fault, Key, Observed
 from rerank_operator.controller.verify import Verifier
 from rerank_operator.resources.acceptance import refusal_of
+from rerank_operator.resources.allowed_hosts import AllowedHosts
 from rerank_operator.resources.event import build_event
 from rerank_operator.resources.revision import EngineImages
 
@@ -30,6 +34,18 @@ RETRY_TROUBLE_SECONDS: Final = 30.0
 
 logger = logging.getLogger(__name__)
 
+# What was asked before the writes of a round, and cannot be looked up in the mirror.
+_ASKED: Final = (
+    "binding",
+    "events",
+    "gateway_api_installed",
+    "hosts",
+    "keda_installed",
+    "logs",
+    "milvus_identity",
+    "secret_fault",
+    "stands",
+)
 # Ordinary progress is in the status; an Event is for what a person should notice.
 _NO_EVENT: Final = {Reason.ENGINE_STARTING, Reason.VERIFYING, Reason.PENDING}
 
@@ -41,16 +57,25 @@ class Reconciler:
     kube: KubeClient
     mirror: Mirror
     verifier: Verifier
+    milvus: MilvusChecker
     images: EngineImages
+    hosts: AllowedHosts = dataclasses.field(default_factory=AllowedHosts)
+    namespaces: tuple[str, ...] = ()
+
+    @property
+    def _answers(self) -> Answers:
+        return Answers(self.verifier.records, self.verifier.early, self.milvus.records)
 
     async def reconcile(self, key: Key) -> float | None:
         """One round; returns the seconds after which to look again even if nothing happens, None for never.
 
         Raises ClientError when the API server did not take a write: try the round again later.
         """
-        observed = await observe(key, self.mirror, self.verifier, self.kube)
+        observed = await observe(key, self.mirror, self._answers, self.kube)
         if observed is None:
+            await self._forget(key)
             return None
+        observed = dataclasses.replace(observed, hosts=self.hosts)
         if refusal := self._refusal(observed):
             await self._report(key, observed, {"refused": refusal})
             return None
@@ -62,6 +87,10 @@ class Reconciler:
             if self.verifier.start(plan.verify):
                 return VERDICT_SECONDS
             published = await publish(plan, observed, self.kube, self.mirror)
+            self.milvus.start(plan.milvus)
+            faults = await share(plan.share, self.kube, self.mirror)
+            trouble["copy_faults"] = faults
+            observed = dataclasses.replace(observed, binding=binding_after(plan.share, faults, observed.binding))
             if plan.restart and await restart(plan.restart, self.kube):
                 await self._tell_restart(observed, plan.restart)
         except NameConflict as error:
@@ -71,6 +100,7 @@ class Reconciler:
         except ObjectInvalid as error:
             seen = f"The API server refuses a child of this resource: {error}"
             trouble = {"refused": (Reason.INVALID_SPEC, seen)}
+        observed = dataclasses.replace(observed, milvus_identity=plan.milvus_identity)
         await self._report(key, observed, trouble)
         if any(trouble.values()):
             return RETRY_TROUBLE_SECONDS
@@ -79,24 +109,38 @@ class Reconciler:
 
     def _refusal(self, observed: Observed) -> Fault | None:
         """Why a new revision would fail for certain. One that exists is left alone: a newer catalog stops nothing."""
+        if observed.reranker is not None and observed.external is not None:
+            return self._external_refusal(observed)
         if observed.reranker is None or observed.conflicts or observed.desired in observed.revisions:
             return None
         spec = observed.wanted.spec
         return refusal_of(spec, self.images.of(spec))
 
+    def _external_refusal(self, observed: Observed) -> Fault | None:
+        """Why a server that somebody else runs may not be asked; again in each round, since the settings decide."""
+        url = observed.external
+        if url is None or self.hosts.allow(url, observed.key.namespace):
+            return None
+        return Reason.HOST_NOT_ALLOWED, f"external.endpoint is {url}"
+
+    async def _forget(self, key: Key) -> None:
+        """Delete the copies of a reranker that is gone; nothing owns them across namespaces.
+
+        Where its namespace is not watched, nobody here knows whether it is gone.
+        """
+        if self.namespaces and key.namespace not in self.namespaces:
+            return
+        copies = tuple(obj for obj in self.mirror.of(key) if is_copy(obj))
+        if copies and await self.kube.get(RERANKERS, *key) is None:
+            await share(plan_removal(copies), self.kube, self.mirror)
+
     async def _report(self, key: Key, before: Observed, trouble: dict[str, Any]) -> None:
         """Report what is true after the writes of this round; what was asked before them is still true."""
-        observed = look(key, self.mirror, self.verifier)
+        observed = look(key, self.mirror, self._answers)
         if observed is None:
             return
-        observed = dataclasses.replace(
-            observed,
-            events=before.events,
-            logs=before.logs,
-            secret_fault=before.secret_fault,
-            keda_installed=before.keda_installed,
-            **trouble,
-        )
+        asked = {field: getattr(before, field) for field in _ASKED}
+        observed = dataclasses.replace(observed, **asked, **trouble)
         changed = await report(observed, self.kube, self.mirror)
         if changed:
             logger.info("%s: %s", "/".join(key), changed.reason, extra={"reranker": "/".join(key)})

@@ -47,6 +47,6 @@ def _pause(target: Target, failures: int, *, right: bool) -> float:
         return min(FIRST_EARLY_SECONDS * _EARLY_GROWTH**failures, LONGEST_EARLY_SECONDS)
     if right:
         # Spread, so that pods that were verified in the same second are not asked in the same second for ever.
-        spread = zlib.crc32(target.pod_uid.encode()) % 1000 / 1000
+        spread = zlib.crc32(target.subject.encode()) % 1000 / 1000
         return target.interval * (0.8 + 0.2 * spread)
     return min(FIRST_RETRY_SECONDS * 2.0 ** (failures - 1), LONGEST_RETRY_SECONDS)

@@ -13,6 +13,8 @@ from rerank_operator.clients.kube import (
     CONFIG_MAPS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    HTTP_ROUTES,
+    INGRESSES,
     PODS,
     RERANKERS,
     REVISIONS,
@@ -22,7 +24,7 @@ from rerank_operator.clients.kube import (
     KubeClient,
 )
 from rerank_operator.controller.events import SELECTOR
-from rerank_operator.controller.mirror import Mirror, owner_key
+from rerank_operator.controller.mirror import Mirror, owner_key, slot_of
 from rerank_operator.controller.values import Key
 from rerank_operator.controller.workqueue import WorkQueue
 
@@ -35,18 +37,21 @@ _KINDS: Final = (
     PODS,
     DISRUPTION_BUDGETS,
     AUTOSCALERS,
+    INGRESSES,
 )
+# Not watched: most clusters have neither KEDA nor the Gateway API, and nothing but a person changes what we made.
+_NOT_EVERYWHERE: Final = (SCALED_OBJECTS, HTTP_ROUTES)
 
 
 async def resync(kube: KubeClient, mirror: Mirror, queue: WorkQueue[Key], namespaces: Sequence[str]) -> None:
     """List every kind in every watched namespace and queue every reranker; raises the client's errors."""
     for kind in _KINDS:
         await _list(kind, kube, mirror, namespaces)
-    try:
-        # Not watched: most clusters do not have KEDA, and nothing but a person changes a ScaledObject.
-        await _list(SCALED_OBJECTS, kube, mirror, namespaces)
-    except NotFound:
-        mirror.keep_only(SCALED_OBJECTS.kind, set(), sys.maxsize)
+    for kind in _NOT_EVERYWHERE:
+        try:
+            await _list(kind, kube, mirror, namespaces)
+        except NotFound:
+            mirror.keep_only(kind.kind, set(), sys.maxsize)
     for key in mirror.keys():  # noqa: SIM118 - not a dict
         queue.add(key)
 
@@ -61,5 +66,5 @@ async def _list(kind: Kind, kube: KubeClient, mirror: Mirror, namespaces: Sequen
             for obj in objects:
                 mirror.put(obj)
                 if key := owner_key(obj):
-                    listed.add((key, obj["metadata"]["name"]))
+                    listed.add((key, slot_of(obj)[1]))
     mirror.keep_only(kind.kind, listed, min(versions))

@@ -14,14 +14,20 @@ from rerank_operator.controller.diagnose import diagnose
 from rerank_operator.controller.measured import progress_status, verification_status
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.pods import Object, Pod
+from rerank_operator.controller.published import (
+    autoscaler_active,
+    config_published,
+    copies_published,
+    further_status,
+    milvus_verified,
+)
 from rerank_operator.controller.rollout import lacks_what_the_active_holds, scale_up_of
-from rerank_operator.controller.scaling import lacks_keda
 from rerank_operator.controller.times import rfc3339, seconds_of
 from rerank_operator.controller.values import Fault, Observed, Record
 from rerank_operator.resources.acceptance import warnings_of
 from rerank_operator.resources.revision import facts_of
 
-# Faults that often pass by themselves: a node is added, comes back, or an engine catches up.
+# Faults that often pass by themselves: a node is added, comes back, an engine catches up, a load balancer is there.
 _PASSES: Final = {
     Reason.PENDING,
     Reason.UNSCHEDULABLE,
@@ -30,6 +36,9 @@ _PASSES: Final = {
     Reason.EVICTED,
     Reason.ENDPOINT_UNREACHABLE,
     Reason.ENGINE_UNRESPONSIVE,
+    Reason.WAITING_FOR_ADDRESS,
+    Reason.WAITING_FOR_MILVUS,
+    Reason.PUBLISHED_ADDRESS_WRONG,
 }
 _ACCEPTED: Final = MEANINGS[Reason.ACCEPTED].when
 # While one of these holds, the status tells what the slowest pod does.
@@ -88,7 +97,7 @@ def build_status(observed: Observed) -> Object:
         publication = observed.publications[0]
         status["endpoint"] = publication["data"]["RERANK_ENDPOINT"]
         status["configMapName"] = publication["metadata"]["name"]
-    return status
+    return {**status, **further_status(observed)}
 
 
 def judge_conditions(observed: Observed) -> list[Condition]:
@@ -106,10 +115,10 @@ def judge_conditions(observed: Observed) -> list[Condition]:
         return [accepted, *rest, *_summary(dataclasses.replace(accepted, type=ConditionType.READY))]
     engine = _engine_available(observed)
     verified = _rerank_verified(observed, engine)
-    published = _config_published(observed)
+    published = config_published(observed)
     # Who switched verification off wants Ready to say whether it serves and is published; its message says the rest.
     chain = [accepted, engine, published] if not observed.verifies else [accepted, engine, verified, published]
-    aside = [] if observed.wanted.spec.autoscaling is None else [_autoscaler_active(observed)]
+    aside = filter(None, (autoscaler_active(observed), milvus_verified(observed), copies_published(observed)))
     blocking = next((c for c in chain if c.status != "True"), None)
     if blocking is None:
         unverified = "" if observed.verifies else "The model serves and its params are published; nobody verified it"
@@ -157,6 +166,8 @@ def _accepted(observed: Observed) -> Condition:
 
 def _engine_available(observed: Observed) -> Condition:
     kind = ConditionType.ENGINE_AVAILABLE
+    if observed.external:
+        return Condition(kind, "True", Reason.EXTERNAL_ENDPOINT)
     desired, wanted = observed.desired, observed.wanted_replicas
     if observed.wanted.spec.suspend or wanted == 0:
         detail = "" if observed.wanted.spec.suspend else "spec.replicas is 0: no model pod runs"
@@ -234,6 +245,8 @@ def _rerank_verified(observed: Observed, engine: Condition) -> Condition:
     desired = observed.desired
     if not observed.verifies:
         return Condition(kind, "False", Reason.VERIFICATION_DISABLED)
+    if observed.external:
+        return _external_verified(observed, desired, observed.external)
     if wrong := observed.wrong_verdict(desired):
         return Condition(kind, "False", *_wrong(*wrong))
     if observed.is_verified(desired) or observed.is_in_service(desired):
@@ -243,27 +256,16 @@ def _rerank_verified(observed: Observed, engine: Condition) -> Condition:
     return Condition(kind, "Unknown", engine.reason, engine.detail)
 
 
-def _config_published(observed: Observed) -> Condition:
-    kind = ConditionType.CONFIG_PUBLISHED
-    published = observed.published
-    if published is None:
-        return Condition(kind, "False", Reason.WAITING_FOR_VERIFICATION)
-    name = observed.publications[0]["metadata"]["name"]
-    seen = f"ConfigMap {name} describes revision {published}"
-    if published == observed.desired:
-        return Condition(kind, "True", Reason.CONFIG_PUBLISHED, seen)
-    return Condition(
-        kind, "False", Reason.WAITING_FOR_VERIFICATION, f"{seen}, which serves until the candidate ranks right"
-    )
-
-
-def _autoscaler_active(observed: Observed) -> Condition:
-    kind = ConditionType.AUTOSCALER_ACTIVE
-    if lacks_keda(observed):
-        return Condition(kind, "False", Reason.KEDA_MISSING)
-    if observed.wanted.spec.suspend:
-        return Condition(kind, "False", Reason.SUSPENDED)
-    return Condition(kind, "True", Reason.AUTOSCALER_ACTIVE)
+def _external_verified(observed: Observed, desired: str, url: str) -> Condition:
+    kind, record = ConditionType.RERANK_VERIFIED, observed.address_record(desired, url)
+    if record is None:
+        known = observed.is_in_service(desired)
+        return (
+            Condition(kind, "True", Reason.RERANK_VERIFIED) if known else Condition(kind, "Unknown", Reason.VERIFYING)
+        )
+    if record.verdict.right:
+        return Condition(kind, "True", Reason.RERANK_VERIFIED, f"{url} answered Milvus's own request correctly")
+    return Condition(kind, "False", record.verdict.reason, f"{url}: {record.verdict.detail}")
 
 
 def is_worth_a_write(before: Object, status: Object, at: float) -> bool:

@@ -13,6 +13,7 @@ from rerank_operator.controller.pods import Object, Pod, Said
 from rerank_operator.controller.times import seconds_of
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import Verdict
+from rerank_operator.resources.allowed_hosts import AllowedHosts
 from rerank_operator.resources.revision import revision_hash
 
 Fault = tuple[Reason, str]
@@ -64,7 +65,11 @@ class Observed:
     `events` and `logs` hold by pod uid what explains a pod that does not answer: its Events, oldest first, and the
     last lines of the run of its engine that tells most. `secret_fault` is what is wrong with the Secret of
     `spec.access`. `lacks_claim` tells that the claim for the downloaded model is yet to be created. `records` are
-    of pods that are ready, `early` of those that are not.
+    of pods that are ready and of addresses, `early` of pods that are not ready.
+
+    `copies` are ConfigMaps in other namespaces; `stands` tells of each wanted namespace why it gets none (None: it gets
+    one), and `copy_faults` what became of them. `milvus` is what a Milvus said last, and `milvus_identity` what would
+    be tried now. `hosts` are those that a resource may make the operator call.
     """
 
     resource: Object
@@ -79,6 +84,15 @@ class Observed:
     budget: Object | None = None
     autoscalers: tuple[Object, ...] = ()
     keda_installed: bool = False
+    routes: tuple[Object, ...] = ()
+    gateway_api_installed: bool = False
+    copies: tuple[Object, ...] = ()
+    stands: Mapping[str, Fault | None] = dataclasses.field(default_factory=dict)
+    copy_faults: Mapping[str, Fault] = dataclasses.field(default_factory=dict)
+    binding: Object | None = None
+    milvus: MilvusRecord | None = None
+    milvus_identity: str | None = None
+    hosts: AllowedHosts = dataclasses.field(default_factory=AllowedHosts)
     pods: tuple[Pod, ...] = ()
     events: Mapping[str, tuple[Said, ...]] = dataclasses.field(default_factory=dict)
     logs: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -96,6 +110,29 @@ class Observed:
             raise ValueError(self.invalid)
         return self.reranker
 
+    @property
+    def key(self) -> Key:
+        """Which reranker it is."""
+        metadata = self.resource["metadata"]
+        return Key(metadata["namespace"], metadata["name"])
+
+    @property
+    def external(self) -> str | None:
+        """Address of the server that somebody else runs; None where model pods are ours."""
+        external = self.wanted.spec.external
+        return None if external is None else str(external.endpoint)
+
+    @property
+    def milvus_version(self) -> str | None:
+        """Version of Milvus: what the spec says, else what Milvus said, else what the status remembers of that."""
+        spec = self.wanted.spec.milvus
+        if spec.version or spec.connection is None:
+            return str(spec.version) if spec.version else None
+        if self.milvus and self.milvus.version:
+            return self.milvus.version
+        told: str | None = self.resource.get("status", {}).get("milvus", {}).get("version")
+        return told
+
     @functools.cached_property
     def desired(self) -> str:
         """Hash of the revision that the spec asks for."""
@@ -110,10 +147,10 @@ class Observed:
     def active(self) -> str | None:
         """Revision that the Service routes to.
 
-        The Service's selector is the only record of it. Where somebody deleted the Service, the published
-        ConfigMap still tells which revision it described.
+        The Service's selector is the only record of it. Where somebody deleted the Service, and where the server is
+        somebody else's, the published ConfigMap tells which revision it describes.
         """
-        if self.service is not None:
+        if self.service is not None and self.external is None:
             selector = self.service.get("spec", {}).get("selector") or {}
             revision: str | None = selector.get(names.LABEL_REVISION)
             return revision
@@ -139,7 +176,7 @@ class Observed:
     def wanted_replicas(self) -> int:
         """Model pods that should run now."""
         spec = self.wanted.spec
-        return 0 if spec.suspend else int(spec.replicas)
+        return 0 if spec.suspend or spec.external else int(spec.replicas)
 
     @property
     def verifies(self) -> bool:
@@ -185,6 +222,10 @@ class Observed:
         """What the pod answered last in the state that it is in."""
         return (self.records if pod.ready else self.early).get(pod.uid)
 
+    def address_record(self, revision: str, url: str) -> Record | None:
+        """What was answered under an address while it led to this revision."""
+        return self.records.get(subject_of(self.key, revision, url))
+
     def wrong_verdict(self, revision: str) -> tuple[Pod, Record] | None:
         """The first pod of a revision that answered wrong."""
         for pod in self.pods_of(revision):
@@ -195,6 +236,9 @@ class Observed:
 
     def is_verified(self, revision: str) -> bool:
         """Whether every pod that the revision should have is ready and answered right, or need not be asked."""
+        if self.external is not None:
+            record = self.address_record(revision, self.external)
+            return not self.verifies or (record is not None and record.verdict.right)
         ready = self.ready_pods(revision)
         if not self.verifies:
             return len(ready) >= max(1, self.wanted_replicas)
@@ -208,6 +252,8 @@ class Observed:
         what a pod answered, so that the number does not change when pods come and go.
         """
         uids = [pod.uid for pod in self.pods_of(revision)]
+        if self.external is not None:
+            uids.append(subject_of(self.key, revision, self.external))
         measured = [r.batch for uid in uids if (r := self.records.get(uid)) is not None and r.batch is not None]
         if self.published == revision:
             annotations = self.publications[0]["metadata"].get("annotations", {})
@@ -218,6 +264,17 @@ class Observed:
     def is_in_service(self, revision: str) -> bool:
         """Whether the revision was verified before, switched to, and published: the cluster itself says so."""
         return self.active == revision == self.published
+
+
+def subject_of(key: Key, revision: str, url: str) -> str:
+    """Under which name the answers of an address are kept: a pod has its uid, an address leads to a revision."""
+    return f"{key.namespace}/{key.name} {revision} {url}"
+
+
+def key_of(subject: str) -> Key | None:
+    """The reranker of an address; None for the uid of a pod."""
+    place, blank, _ = subject.partition(" ")
+    return Key(*place.split("/")) if blank else None
 
 
 def _says_nothing(pod: Pod, reason: Reason) -> bool:

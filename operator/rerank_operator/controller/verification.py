@@ -15,8 +15,9 @@ from rerank_operator.api.v1alpha1 import OnFailure, RerankServiceSpec
 from rerank_operator.controller.decisions import Restart, Scope, Target
 from rerank_operator.controller.pods import Object, Pod
 from rerank_operator.controller.times import rfc3339, seconds_of
-from rerank_operator.controller.values import Key, Observed
+from rerank_operator.controller.values import Observed, subject_of
 from rerank_operator.engine.command import MAX_DOCUMENTS, entry_of
+from rerank_operator.milvus.versions import generations_of
 from rerank_operator.rerank.finding import Endpoint
 from rerank_operator.rerank.questions import MOST_LANGUAGES, Question, questions_in
 from rerank_operator.resources.revision import Facts, facts_of
@@ -56,10 +57,10 @@ def plan_verification(observed: Observed, revisions: Mapping[str, Object]) -> Ve
                 times += [due] if scope else []
                 continue
             everything = scope is Scope.EVERYTHING
-            endpoint = _endpoint(observed.wanted.spec, pod, facts)
+            endpoint = _endpoint(observed, _base_url(pod.ip), facts)
             if everything:
                 endpoint = dataclasses.replace(endpoint, batch=batch, overlong=overlong)
-            targets.append(_target(observed, pod, scope, endpoint, facts))
+            targets.append(_target(observed, pod.uid, scope, endpoint, facts))
             if everything:
                 batch, overlong = 0, False  # one pod is enough: all of them run the same
     restart, allowed_at = _restart(observed)
@@ -68,6 +69,24 @@ def plan_verification(observed: Observed, revisions: Mapping[str, Object]) -> Ve
         restart = None
     annotations = {} if restart is None else _remember_restart(observed)
     return Verification(tuple(targets), restart, annotations, min(times, default=None))
+
+
+def plan_address(
+    observed: Observed, revision: str, url: str, facts: Facts, *, measures: bool = False
+) -> tuple[Target | None, float]:
+    """What to ask now under an address that leads to a revision, and when (epoch seconds) to ask the next time.
+
+    With `measures` it is all there is of the model, and so is asked what else a pod is asked.
+    """
+    record = observed.address_record(revision, url)
+    batch = _batch_to_measure(observed, revision, facts) if measures else 0
+    if record is not None and observed.at < record.ask_again_at and (not batch or record.failures):
+        return None, record.ask_again_at
+    right = record is not None and record.verdict.right and not batch
+    overlong = measures and not (record is not None and record.verdict.right and record.overlong)
+    endpoint = dataclasses.replace(_endpoint(observed, url, facts), batch=batch, overlong=overlong)
+    scope = Scope.AGAIN if right else Scope.EVERYTHING
+    return _target(observed, subject_of(observed.key, revision, url), scope, endpoint, facts), observed.at
 
 
 def questions_of(spec: RerankServiceSpec) -> tuple[Question, ...]:
@@ -94,10 +113,10 @@ def _scope(observed: Observed, pod: Pod, *, measured: bool) -> tuple[Scope | Non
     return Scope.AGAIN, record.ask_again_at
 
 
-def _target(observed: Observed, pod: Pod, scope: Scope, endpoint: Endpoint, facts: Facts) -> Target:
+def _target(observed: Observed, subject: str, scope: Scope, endpoint: Endpoint, facts: Facts) -> Target:
     return Target(
-        key=_key(observed),
-        pod_uid=pod.uid,
+        key=observed.key,
+        subject=subject,
         scope=scope,
         endpoint=endpoint,
         secret=facts.bearer_secret,
@@ -105,11 +124,13 @@ def _target(observed: Observed, pod: Pod, scope: Scope, endpoint: Endpoint, fact
     )
 
 
-def _endpoint(spec: RerankServiceSpec, pod: Pod, facts: Facts) -> Endpoint:
+def _endpoint(observed: Observed, base_url: str, facts: Facts) -> Endpoint:
+    spec, generations = observed.wanted.spec, generations_of(observed.milvus_version)
     return Endpoint(
-        base_url=_base_url(pod.ip),
+        base_url=base_url,
         model=facts.model,
         questions=questions_of(spec),
+        former_route=not generations or any(generation.name == "2.6.0" for generation in generations),
         truncate=facts.truncation_safe,
         max_length=facts.max_length,
         overlong=False,
@@ -148,7 +169,7 @@ def _restart(observed: Observed) -> tuple[Restart | None, float]:
     if len(pods) < observed.wanted_replicas or any(pod not in pods and not pod.has_ended for pod in observed.pods):
         return None, 0.0
     # A foreign pod can carry our labels; it is somebody else's to delete.
-    deployment = names.revision_name(_key(observed).name, revision)
+    deployment = names.revision_name(observed.key.name, revision)
     ours = [pod for pod in pods if pod.replica_set.startswith(f"{deployment}-")]
     failing = [pod for pod in ours if _is_failing(pod, observed)]
     if not failing or any(not pod.ready for pod in pods if pod not in failing):
@@ -157,7 +178,7 @@ def _restart(observed: Observed) -> tuple[Restart | None, float]:
     record = observed.record_of(pod)
     if record is None:
         return None, 0.0
-    return Restart(_key(observed), pod, record.verdict), _restart_allowed_at(observed)
+    return Restart(observed.key, pod, record.verdict), _restart_allowed_at(observed)
 
 
 def _is_failing(pod: Pod, observed: Observed) -> bool:
@@ -188,11 +209,6 @@ def _restart_allowed_at(observed: Observed) -> float:
 def _remember_restart(observed: Observed) -> dict[str, str]:
     count, _ = _restarts(observed)
     return {names.ANNOTATION_RESTARTS: json.dumps({"count": count + 1, "at": rfc3339(observed.at)})}
-
-
-def _key(observed: Observed) -> Key:
-    metadata = observed.resource["metadata"]
-    return Key(metadata["namespace"], metadata["name"])
 
 
 def _base_url(ip: str) -> str:

@@ -1,4 +1,4 @@
-"""Ask model pods what Milvus would ask, beside the workers, and keep the verdicts."""
+"""Ask model pods and addresses what Milvus would ask, beside the workers, and keep the verdicts."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from rerank_operator.clients.vllm import VllmClient
 from rerank_operator.controller.ask import ask, ask_again, ask_one
 from rerank_operator.controller.decisions import Scope, Target
 from rerank_operator.controller.records import next_record
-from rerank_operator.controller.values import Key, Record
+from rerank_operator.controller.values import Key, Record, key_of
 from rerank_operator.engine.keys import keys_of
 from rerank_operator.rerank.finding import Endpoint, Finding
 from rerank_operator.rerank.verdict import Verdict
@@ -43,7 +43,7 @@ class Verifier:
 
     @property
     def records(self) -> Mapping[str, Record]:
-        """What each pod that is ready answered last, by its uid."""
+        """What each pod that is ready, and each address, answered last."""
         return self._records
 
     @property
@@ -56,17 +56,18 @@ class Verifier:
 
         The key is woken when there is a verdict.
         """
-        new = [target for target in targets if target.pod_uid not in self._running]
+        new = [target for target in targets if target.subject not in self._running]
         for target in new:
             task = asyncio.create_task(self._run(target), name=f"verify {target.endpoint.base_url}")
-            self._running[target.pod_uid] = task
-        return any(t.scope is Scope.EVERYTHING and t.pod_uid not in self._records for t in new)
+            self._running[target.subject] = task
+        return any(t.scope is Scope.EVERYTHING and t.subject not in self._records for t in new)
 
-    def forget_all_but(self, pod_uids: set[str]) -> None:
-        """Drop what is known of pods that are gone."""
+    def forget_all_but(self, pod_uids: set[str], keys: set[Key]) -> None:
+        """Drop what is known of pods that are gone, and of addresses of rerankers that are gone."""
         for records in (self._records, self._early):
-            for uid in set(records) - pod_uids:
-                del records[uid]
+            for subject in set(records) - pod_uids:
+                if key_of(subject) not in keys:
+                    del records[subject]
 
     async def close(self) -> None:
         """Cancel what is running."""
@@ -86,11 +87,11 @@ class Verifier:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake, target.key)
             return
         finally:
-            del self._running[target.pod_uid]
+            del self._running[target.subject]
         records = self._early if target.scope is Scope.EARLY else self._records
         if records is self._records:
-            self._early.pop(target.pod_uid, None)
-        records[target.pod_uid] = next_record(records.get(target.pod_uid), finding, target, time.time())
+            self._early.pop(target.subject, None)
+        records[target.subject] = next_record(records.get(target.subject), finding, target, time.time())
         self._wake(target.key)
 
     async def _key(self, target: Target) -> str | None:

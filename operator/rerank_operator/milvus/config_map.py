@@ -11,50 +11,29 @@ import json
 import string
 from typing import Final
 
-from rerank_operator.milvus.params import PROVIDER, build_function, build_lite_params, build_params
+from rerank_operator.milvus.forms import CONTRACT_VERSION
+from rerank_operator.milvus.fragments import build_chart_values, build_milvus_yaml, build_resource_patch
+from rerank_operator.milvus.params import PROVIDER, build_chain, build_function, build_lite_params, build_params
 from rerank_operator.milvus.publication import Publication
 
 CONFIG_HASH_KEY: Final = "RERANK_CONFIG_HASH"
 
-# For milvus.yaml, `spec.config` of a Milvus resource, or user.yaml in `extraConfigFiles` of Milvus's chart.
-SERVER_CONFIG: Final = """\
-function:
-  rerank:
-    model:
-      providers:
-        vllm:
-          enable: true
-"""
-NO_KEY: Final = (
-    "# The part of milvus.yaml that this reranker needs. It is on by default, and no credential is needed.\n"
-)
-KEY: Final = """\
-# The part of milvus.yaml that this reranker needs, from Milvus 2.6.1 on. In the place of KEY write a key of the
-# Secret {namespace}/{secret}.
-credential:
-  {credential}:
-    apikey: KEY
-"""
-
 
 def build_data(publication: Publication) -> dict[str, str]:
     """Build the `data` of the ConfigMap: files to mount, and flat `RERANK_*` keys for `envFrom`."""
+    chain = build_chain(publication)
     data = {
         "params.json": _as_json(build_params(publication)),
         "function.json": _as_json(build_function(publication)),
         "milvus-lite.json": _as_json(build_lite_params(publication)),
-        "milvus.yaml": _server_config(publication),
+        "function-chain.json": "" if chain is None else _as_json(chain),
+        "milvus.yaml": build_milvus_yaml(publication),
+        "milvus-values.yaml": build_chart_values(publication),
+        "milvus-resource.yaml": build_resource_patch(publication),
         "example.py": _example(publication),
         **_environment(publication),
     }
     return {**data, CONFIG_HASH_KEY: config_hash(data)}
-
-
-def _server_config(publication: Publication) -> str:
-    if publication.credential is None:
-        return NO_KEY + SERVER_CONFIG
-    name = json.dumps(publication.credential)
-    return KEY.format(namespace=publication.namespace, secret=publication.secret, credential=name) + SERVER_CONFIG
 
 
 def config_hash(data: dict[str, str]) -> str:
@@ -66,8 +45,9 @@ def config_hash(data: dict[str, str]) -> str:
 def _environment(publication: Publication) -> dict[str, str]:
     """Flat keys for applications that talk to the engine themselves (frameworks without Milvus functions)."""
     values = {
+        "RERANK_CONTRACT_VERSION": CONTRACT_VERSION,
         "RERANK_ENDPOINT": publication.endpoint,
-        "RERANK_URL": f"{publication.endpoint}/v1/rerank",
+        "RERANK_URL": publication.url,
         "RERANK_PROVIDER": PROVIDER,
         "RERANK_MODEL": publication.model,
         "RERANK_MODEL_REVISION": publication.model_revision,

@@ -7,7 +7,7 @@ import dataclasses
 class Publication:
     """Everything that the published ConfigMap says about one reranker.
 
-    `endpoint` is `http://service.namespace.svc:port` without a path. `model` is the name under which the
+    `endpoint` is `http(s)://HOST[:PORT]` without a path. `model` is the name under which the
     engine serves the model. `max_length` and `truncate_prompt_tokens` count the tokens of a query and
     document pair; None means that there is no such limit to publish. `revision` is the hash of everything
     that shapes a model pod: scores of two revisions cannot be compared, so thresholds belong to one of them.
@@ -32,3 +32,8 @@ class Publication:
     secret: str | None = None
     milvus_version: str | None = None
     timeout_ms: int | None = None
+
+    @property
+    def url(self) -> str:
+        """Address for callers that are not Milvus; it wants `model`, `query` and `documents`."""
+        return f"{self.endpoint}/v1/rerank"

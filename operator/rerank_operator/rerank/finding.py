@@ -12,14 +12,16 @@ from rerank_operator.rerank.verdict import Verdict
 class Endpoint:
     """Where to ask, and what.
 
-    `truncate` is whether Milvus will send truncate_prompt_tokens; `max_length` the model's limit in tokens, None to ask
-    the server for it; `overlong` whether to send a document beyond that limit; `batch` the number of documents to
-    measure one request with, 0 for none; `timeout` the seconds that an answer may take.
+    `former_route` is whether to ask on the route of Milvus 2.6.0 too. `truncate` is whether Milvus will send
+    truncate_prompt_tokens; `max_length` the model's limit in tokens, None to ask the server for it; `overlong` whether
+    to send a document beyond that limit; `batch` the number of documents to measure one request with, 0 for none;
+    `timeout` the seconds that an answer may take.
     """
 
     base_url: str
     model: str | None
     questions: tuple[Question, ...]
+    former_route: bool = True
     truncate: bool = True
     max_length: int | None = None
     overlong: bool = True

@@ -24,6 +24,12 @@ _QUANTITY: Final = re.compile(r"([+-]?[0-9.]+)(?:([eE][+-]?[0-9]+)|(n|u|m|k|M|G|
 _DECIMAL: Final = {s: Decimal(1000) ** p for p, s in enumerate(("n", "u", "m", "", "k", "M", "G", "T", "P", "E"), -3)}
 _BINARY: Final = {s: Decimal(1024) ** p for p, s in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)}
 
+# In these lists, what others added to our items stays: the nodePort that Kubernetes chose, a mesh's appProtocol.
+_KEPT_ITEMS: Final = {"ports"}
+
+# What nobody but us sets: gone from ours, it goes. It says who may call, and so must not outlive the spec.
+_OURS_ALONE: Final = {"loadBalancerSourceRanges"}
+
 # Selectors are replaced as a whole: one label more selects other pods.
 _WHOLE_MAPS: Final = {"selector", "matchLabels", "nodeSelector"}
 
@@ -33,27 +39,40 @@ def is_drifted(ours: Any, live: Any, field: str = "") -> bool:
     if _is_empty(ours):
         return not _is_empty(live) and not isinstance(ours, Mapping)
     if isinstance(ours, Mapping):
-        if field in _WHOLE_MAPS and isinstance(live, Mapping) and set(ours) != set(live):
+        if not isinstance(live, Mapping) or (field in _WHOLE_MAPS and set(ours) != set(live)):
             return True
-        return not isinstance(live, Mapping) or any(is_drifted(v, live.get(k), k) for k, v in ours.items())
+        left = any(live.get(key) for key in _OURS_ALONE if key not in ours)
+        return left or any(is_drifted(v, live.get(k), k) for k, v in ours.items())
     if isinstance(ours, list):
         return not isinstance(live, list) or _is_list_drifted(ours, live, field)
     return bool(ours != live) and not _is_same_quantity(ours, live)
 
 
 def overlay(live: Any, ours: Any, field: str = "") -> Any:
-    """What is there with our fields put in: maps keep what others added, selectors and lists become ours."""
+    """What is there with our fields put in: maps keep what others added, selectors and most lists become ours."""
     if isinstance(ours, Mapping) and isinstance(live, Mapping) and field not in _WHOLE_MAPS:
-        return {**live, **{key: overlay(live.get(key), value, key) for key, value in ours.items()}}
+        kept = {key: value for key, value in live.items() if key not in _OURS_ALONE}
+        return {**kept, **{key: overlay(live.get(key), value, key) for key, value in ours.items()}}
+    if field in _KEPT_ITEMS and isinstance(live, list) and _is_keyed(ours, key := _LIST_KEYS[field]):
+        by_key = _by_key(live, key)
+        return [overlay(by_key.get(item[key]), item) for item in ours]
     return ours
 
 
 def _is_list_drifted(ours: list[Any], live: list[Any], field: str) -> bool:
     key = _LIST_KEYS.get(field)
-    if key is None or not all(isinstance(item, Mapping) and key in item for item in ours):
+    if key is None or not _is_keyed(ours, key):
         return len(ours) != len(live) or any(is_drifted(a, b) for a, b in zip(ours, live, strict=True))
-    by_key = {item.get(key): item for item in live if isinstance(item, Mapping)}
+    by_key = _by_key(live, key)
     return any(is_drifted(item, by_key.get(item[key])) for item in ours)
+
+
+def _is_keyed(items: Any, key: str) -> bool:
+    return isinstance(items, list) and all(isinstance(item, Mapping) and key in item for item in items)
+
+
+def _by_key(items: list[Any], key: str) -> dict[Any, Any]:
+    return {item.get(key): item for item in items if isinstance(item, Mapping)}
 
 
 def _is_empty(value: Any) -> bool:

@@ -7,15 +7,25 @@ from rerank_operator.api.v1alpha1 import RerankService
 from rerank_operator.milvus.config_map import build_data, config_hash
 from rerank_operator.milvus.publication import Publication
 from rerank_operator.rerank.batch import Batch
+from rerank_operator.resources.addresses import published_endpoint
 from rerank_operator.resources.render import owner_reference, render
 from rerank_operator.resources.revision import Facts
 
 TRUNCATE_TO_MODEL_LIMIT: Final = -1
 
 
-def describe(reranker: RerankService, facts: Facts, revision: str, measured_batch: int | None = None) -> Publication:
+def describe(
+    reranker: RerankService,
+    facts: Facts,
+    revision: str,
+    measured_batch: int | None = None,
+    *,
+    endpoint: str | None = None,
+    milvus_version: str | None = None,
+) -> Publication:
     """What is published for a model with these facts.
 
+    `endpoint` is the address that Milvus calls; without one it is what the spec alone tells, else the Service's own.
     A batch is never larger than what the model answered in time, nor than what the guard lets through.
     Truncation is -1 (the model's own limit) unless the model uses a prompt template, and never above the model's
     limit: one over-long document would otherwise fail a whole search.
@@ -32,7 +42,7 @@ def describe(reranker: RerankService, facts: Facts, revision: str, measured_batc
         namespace=namespace,
         function_name=spec.milvus.function_name or name,
         input_field=spec.milvus.input_field,
-        endpoint=names.endpoint(name, namespace, spec.service.port),
+        endpoint=endpoint or published_endpoint(reranker, None) or names.endpoint(name, namespace, spec.service.port),
         model=facts.model,
         model_revision=facts.model_revision,
         max_length=facts.max_length,
@@ -41,14 +51,24 @@ def describe(reranker: RerankService, facts: Facts, revision: str, measured_batc
         revision=revision,
         credential=(spec.milvus.credential_name or name) if facts.bearer_secret else None,
         secret=facts.bearer_secret,
+        milvus_version=milvus_version or spec.milvus.version,
+        timeout_ms=spec.milvus.timeout_milliseconds,
     )
 
 
 def build_publication(
-    reranker: RerankService, owner: dict[str, Any], facts: Facts, revision: str, batch: Batch | None = None
+    reranker: RerankService,
+    owner: dict[str, Any],
+    facts: Facts,
+    revision: str,
+    batch: Batch | None = None,
+    *,
+    endpoint: str | None = None,
+    milvus_version: str | None = None,
 ) -> dict[str, Any]:
     """The ConfigMap that describes `revision`; `batch` is what one request was measured with."""
-    publication = describe(reranker, facts, revision, batch.answered if batch else None)
+    measured = batch.answered if batch else None
+    publication = describe(reranker, facts, revision, measured, endpoint=endpoint, milvus_version=milvus_version)
     annotations = {names.ANNOTATION_BATCH: str(batch)} if batch else {}
     data = build_data(publication)
     name = reranker.metadata.name
@@ -57,7 +77,7 @@ def build_publication(
         name=publication.config_map_name,
         namespace=publication.namespace,
         labels={**names.revision_labels(name, revision), names.LABEL_ROLE: names.ROLE_PUBLICATION},
-        annotations={names.ANNOTATION_CONFIG_HASH: config_hash(data), **annotations},
+        annotations={names.ANNOTATION_CONFIG_HASH: config_hash(data), names.ANNOTATION_RELOADER: "true", **annotations},
         owner=owner_reference(owner),
     )
     config_map["data"] = data

@@ -18,7 +18,9 @@ from rerank_operator.resources.pod import build_files, build_pod_template
 from rerank_operator.resources.render import owner_reference, render
 
 _SHAPES_THE_POD: Final = {
-    **dict.fromkeys(("model", "engine", "accelerator", "resources", "scheduling", "pod_template", "access"), True),
+    **dict.fromkeys(
+        ("model", "external", "engine", "accelerator", "resources", "scheduling", "pod_template", "access"), True
+    ),
     "rollout": {"startup_timeout_seconds"},
 }
 _HASH_LENGTH: Final = 8
@@ -50,15 +52,24 @@ class Facts:
 
     @classmethod
     def of(cls, spec: RerankServiceSpec) -> Self:
-        """Facts of the model that a spec asks for."""
+        """Facts of the model that a spec asks for. How somebody else's server was started is not known."""
         entry = command.entry_of(spec)
+        secret = spec.access.bearer_secret_ref.name if spec.access.bearer_secret_ref else None
+        if spec.external:
+            return cls(
+                model=spec.model.name,
+                model_revision=spec.model.revision,
+                max_length=spec.model.max_length,
+                truncation_safe=command.is_truncation_safe(spec, entry),
+                bearer_secret=secret,
+            )
         return cls(
             model=spec.model.name,
             model_revision=command.model_revision(spec, entry),
             max_length=command.max_length(spec, entry),
             truncation_safe=command.is_truncation_safe(spec, entry),
             max_documents=command.max_documents(spec, entry),
-            bearer_secret=spec.access.bearer_secret_ref.name if spec.access.bearer_secret_ref else None,
+            bearer_secret=secret,
             startup_seconds=spec.rollout.startup_timeout_seconds,
             lacks_template=command.lacks_prompt_template(spec, entry),
         )

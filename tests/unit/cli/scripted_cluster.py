@@ -113,6 +113,9 @@ class ScriptedCluster:
         given = {"uid": "uid-of-bge", "generation": 1}
         return {**(live or {}), **obj, "metadata": {**given, **(live or {}).get("metadata", {}), **obj["metadata"]}}
 
+    async def has_gateway_api(self) -> bool:
+        return False
+
     async def has_keda(self) -> bool:
         return self.keda
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rerank_operator.api import names
-from rerank_operator.cli.outlook import Action, Outlook, foresee
+from rerank_operator.cli.outlook import Action, Installed, Outlook, foresee
 from rerank_operator.controller.pods import Object
 from rerank_operator.controller.values import Observed
 from tests.builders import IMAGES, a_resource, deployed, hash_of, serving
@@ -21,7 +21,7 @@ def objects(observed: Observed) -> list[Object]:
 
 
 def foreseen(before: list[Object], *, keda: bool = False, **spec: Any) -> Outlook:
-    return foresee(a_resource(**spec), before, IMAGES, keda=keda)
+    return foresee(a_resource(**spec), before, IMAGES, Installed(keda, gateway_api=False))
 
 
 def actions(outlook: Outlook, *wanted: Action) -> set[tuple[str, str]]:
@@ -69,6 +69,7 @@ def test_a_revision_that_is_stored_is_used_as_it_is() -> None:
     stored["data"]["template"]["spec"]["containers"][0]["image"] = "of-an-older-operator"
     outlook = foreseen([stored])
 
+    assert outlook.stored is not None
     assert "of-an-older-operator" == outlook.stored["data"]["template"]["spec"]["containers"][0]["image"]
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from rerank_operator.clients import errors
-from rerank_operator.clients.kube import DEPLOYMENTS, RERANKERS, SERVICES, error_of
+from rerank_operator.clients.errors import error_of
+from rerank_operator.clients.kube import DEPLOYMENTS, RERANKERS, SERVICES
 
 
 def test_a_path_leads_to_a_collection_an_object_or_a_subresource() -> None:

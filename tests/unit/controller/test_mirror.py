@@ -5,7 +5,8 @@ from typing import Any
 
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.values import Key
-from tests.builders import a_resource
+from rerank_operator.resources.publication_copy import build_copy
+from tests.builders import a_resource, serving
 
 KEY = Key("search", "bge")
 
@@ -95,3 +96,18 @@ def test_of_the_spec_of_a_pod_only_the_names_of_its_claims_are_kept() -> None:
     assert {"resourceClaims": [{"name": "gpu"}]} == mirror.of(KEY)[0]["spec"]
     mirror.put(a_pod(2))
     assert "spec" not in mirror.of(KEY)[0]
+
+
+def test_copies_in_two_namespaces_belong_to_their_reranker_and_do_not_replace_each_other() -> None:
+    mirror = Mirror()
+    (publication,) = serving().publications
+    for number, namespace in enumerate(("shop", "till")):
+        elsewhere = build_copy(publication, namespace)
+        elsewhere["metadata"]["resourceVersion"] = str(number + 1)
+        assert mirror.put(elsewhere)
+
+    key = KEY
+    assert ["shop", "till"] == sorted(obj["metadata"]["namespace"] for obj in mirror.of(key))
+    assert {("ConfigMap", "shop"), ("ConfigMap", "till")} == mirror.places()
+    mirror.keep_only("ConfigMap", {(key, "till/bge-milvus")}, 9)
+    assert ["till"] == [obj["metadata"]["namespace"] for obj in mirror.of(key)]

@@ -24,7 +24,7 @@ def wrong(scores: str) -> Finding:
 
 
 def test_a_right_pod_is_asked_again_within_its_interval_but_not_all_in_the_same_second() -> None:
-    pods = [dataclasses.replace(TARGET, pod_uid=f"uid-{number}") for number in range(50)]
+    pods = [dataclasses.replace(TARGET, subject=f"uid-{number}") for number in range(50)]
     times = {next_record(None, Finding(RIGHT), pod, AT).ask_again_at for pod in pods}
 
     assert all(AT + 80 <= time <= AT + 100 for time in times)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from rerank_operator.api import names
-from rerank_operator.api.conditions import ConditionType
+from rerank_operator.api.conditions import WHERE_IT_APPLIES, ConditionType
 from rerank_operator.api.meanings import MEANINGS
 from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.pods import Pod, Said
@@ -30,7 +30,7 @@ from tests.doubles.pod_status import NO_GPU_LEFT
 OTHER = {"model": {"name": "BAAI/bge-reranker-base"}}
 
 FOR_TOOLS = {ConditionType.PROGRESSING, ConditionType.STALLED}
-ALWAYS = [kind for kind in ConditionType if kind is not ConditionType.AUTOSCALER_ACTIVE]
+ALWAYS = [kind for kind in ConditionType if kind not in WHERE_IT_APPLIES]
 
 
 def told(seen: Observed) -> dict[str, tuple[str, str]]:

@@ -28,7 +28,7 @@ def decided(seen: Observed) -> Verification:
 
 
 def asked(seen: Observed) -> list[tuple[str, Scope]]:
-    return [(target.pod_uid, target.scope) for target in decided(seen).targets]
+    return [(target.subject, target.scope) for target in decided(seen).targets]
 
 
 def engine(*, ready: bool, started: bool, since: str = NOW, name: str = "pod-1") -> Pod:

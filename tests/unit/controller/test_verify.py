@@ -45,7 +45,7 @@ def record_of(answer: Exception | dict[str, Any] | None) -> Record | None:
         verifier.start((TARGET,))
         await asyncio.wait_for(woken.wait(), 5)
         await vllm.close()
-        return verifier.records.get(TARGET.pod_uid)
+        return verifier.records.get(TARGET.subject)
 
     return asyncio.run(story())
 

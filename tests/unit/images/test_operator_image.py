@@ -1,4 +1,4 @@
-"""What the operator's image is named after, and which archives are kept."""
+"""What the operator's image is named after."""
 
 import os
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.images import operator
-from tests.images.operator import ROOT, operator_reference, source_hash
+from tests.images import dockerfile
+from tests.images.operator import recipe
 
 CLI = "operator/rerank_operator/cli.py"
 
@@ -52,9 +52,9 @@ def rename(root: Path) -> None:
     ],
 )
 def test_another_image_has_another_name(sources: Path, change: Callable[[Path], None]) -> None:
-    before = source_hash(sources)
+    before = recipe(sources).key
     change(sources)
-    assert before != source_hash(sources)
+    assert before != recipe(sources).key
 
 
 @pytest.mark.parametrize(
@@ -67,28 +67,16 @@ def test_another_image_has_another_name(sources: Path, change: Callable[[Path], 
     ],
 )
 def test_what_is_not_in_the_image_does_not_change_its_name(sources: Path, change: Callable[[Path], None]) -> None:
-    before = source_hash(sources)
+    before = recipe(sources).key
     change(sources)
-    assert before == source_hash(sources)
+    assert before == recipe(sources).key
 
 
 def test_the_base_image_is_part_of_the_name(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = source_hash(sources)
-    monkeypatch.setattr(operator, "base_key", lambda: "another")
-    assert before != source_hash(sources)
+    before = recipe(sources).key
+    monkeypatch.setattr(dockerfile, "base_key", lambda: "another")
+    assert before != recipe(sources).key
 
 
 def test_the_name_of_this_repositorys_image_is_one_of_localhost() -> None:
-    assert f"localhost/rerank-operator:{source_hash(ROOT)}" == operator_reference()
-
-
-def test_only_the_archives_used_last_are_kept(tmp_path: Path) -> None:
-    for age, name in enumerate(("newest", "second", "third", "oldest")):
-        archive = tmp_path / f"rerank-operator-{name}.tar"
-        archive.touch()
-        os.utime(archive, (1000 - age, 1000 - age))
-    other = tmp_path / "python-3.11-abc.tar"
-    other.touch()
-    operator._delete_old(tmp_path)  # noqa: SLF001 (the rule itself, without a build)
-    kept = {path.name for path in tmp_path.iterdir()}
-    assert {"rerank-operator-newest.tar", "rerank-operator-second.tar", "python-3.11-abc.tar"} == kept
+    assert f"localhost/rerank-operator:{recipe().key}" == recipe().reference

@@ -2,7 +2,6 @@ import dataclasses
 import json
 
 import pytest
-import yaml
 
 from rerank_operator.milvus.config_map import build_data, config_hash
 from rerank_operator.milvus.publication import Publication
@@ -23,8 +22,13 @@ PUBLICATION = Publication(
 BARE = dataclasses.replace(PUBLICATION, model_revision=None, max_length=None, truncate_prompt_tokens=None)
 
 
-def test_the_keys_are_the_same_whatever_is_known_about_the_model() -> None:
-    assert list(build_data(PUBLICATION)) == list(build_data(BARE))
+def test_the_keys_are_the_same_whatever_is_known_about_the_model_and_milvus() -> None:
+    old = dataclasses.replace(BARE, milvus_version="2.6.0")
+    assert list(build_data(PUBLICATION)) == list(build_data(BARE)) == list(build_data(old))
+
+
+def test_a_milvus_without_function_chains_gets_an_empty_one() -> None:
+    assert "" == build_data(dataclasses.replace(PUBLICATION, milvus_version="2.6.17"))["function-chain.json"]
 
 
 def test_a_value_that_is_not_there_is_an_empty_string() -> None:
@@ -36,6 +40,7 @@ def test_a_value_that_is_not_there_is_an_empty_string() -> None:
 def test_the_flat_keys_say_what_an_application_needs_to_call_the_engine_itself() -> None:
     data = build_data(PUBLICATION)
     assert {
+        "RERANK_CONTRACT_VERSION": "1.0",
         "RERANK_ENDPOINT": "http://bge.search.svc:8000",
         "RERANK_URL": "http://bge.search.svc:8000/v1/rerank",
         "RERANK_PROVIDER": "vllm",
@@ -89,17 +94,15 @@ def test_the_hash_does_not_depend_on_itself() -> None:
         {"max_client_batch_size": 32},
         {"truncate_prompt_tokens": 512},
         {"revision": "other"},
+        {"credential": "other"},
+        {"timeout_ms": 1000},
+        {"milvus_version": "2.6.6"},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_the_hash_changes_with_every_field(change: dict[str, str | int]) -> None:
     other = dataclasses.replace(PUBLICATION, **change)  # type: ignore[arg-type]
     assert build_data(PUBLICATION)["RERANK_CONFIG_HASH"] != build_data(other)["RERANK_CONFIG_HASH"]
-
-
-def test_the_server_fragment_enables_the_provider_and_names_no_credential() -> None:
-    fragment = yaml.safe_load(build_data(PUBLICATION)["milvus.yaml"])
-    assert {"function": {"rerank": {"model": {"providers": {"vllm": {"enable": True}}}}}} == fragment
 
 
 def test_the_example_names_its_config_map_and_is_a_program_of_less_than_sixty_lines() -> None:

@@ -19,6 +19,11 @@ SAME: dict[str, tuple[Any, Any]] = {
         {"annotations": {"a": "b"}},
         {"annotations": {"a": "b", "kubectl.kubernetes.io/restartedAt": "now"}},
     ),
+    "a port of the nodes that Kubernetes chose": (
+        {"ports": [{"name": "http", "port": 8000}]},
+        {"ports": [{"name": "http", "port": 8000, "nodePort": 30007}]},
+    ),
+    "ranges that were never asked for": ({"type": "ClusterIP"}, {"type": "ClusterIP", "loadBalancerSourceRanges": []}),
 }
 DIFFERENT: dict[str, tuple[Any, Any]] = {
     "an argument more": ({"command": ["vllm"]}, {"command": ["vllm", "--x"]}),
@@ -29,6 +34,15 @@ DIFFERENT: dict[str, tuple[Any, Any]] = {
     "a missing named item": ({"volumes": [{"name": "a"}]}, {"volumes": []}),
     "a number for a text": ({"value": "1"}, {"value": 1}),
     "a bool for a number": ({"value": True}, {"value": "1"}),
+    "another port of the nodes": (
+        {"ports": [{"name": "http", "nodePort": 30008}]},
+        {"ports": [{"name": "http", "nodePort": 30007}]},
+    ),
+    "ranges that are no longer asked for": (
+        {"type": "LoadBalancer"},
+        {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+    ),
+    "certificates that are no longer asked for": ({"tls": []}, {"tls": [{"hosts": ["rerank.example.com"]}]}),
 }
 
 
@@ -53,3 +67,28 @@ def test_our_fields_are_put_into_what_is_there() -> None:
         "metadata": {"labels": {"theirs": "x", "ours": "y"}, "resourceVersion": "7"},
         "spec": {"ports": [2], "selector": {"c": "d"}},
     } == overlay(live, ours)
+
+
+def test_what_others_added_to_our_port_stays_and_ports_of_others_go() -> None:
+    live = {"ports": [{"name": "http", "port": 8000, "nodePort": 30007}, {"name": "theirs", "port": 9999}]}
+    ours = {"ports": [{"name": "http", "port": 9000}]}
+
+    assert {"ports": [{"name": "http", "port": 9000, "nodePort": 30007}]} == overlay(live, ours)
+
+
+def test_a_port_that_is_not_there_yet_is_added_as_it_is() -> None:
+    assert {"ports": [{"name": "http"}]} == overlay({"ports": [{"port": 80}]}, {"ports": [{"name": "http"}]})
+    assert {"ports": [{"name": "http"}]} == overlay({"ports": None}, {"ports": [{"name": "http"}]})
+
+
+def test_ports_inside_a_container_become_ours_like_the_whole_list() -> None:
+    live = {"containers": [{"name": "vllm", "ports": [{"name": "http", "hostPort": 80}]}]}
+    ours = {"containers": [{"name": "vllm", "ports": [{"name": "http"}]}]}
+
+    assert ours == overlay(live, ours)
+
+
+def test_ranges_of_a_balancer_go_when_they_are_no_longer_asked_for() -> None:
+    live = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"], "clusterIP": "10.96.0.7"}
+
+    assert {"type": "ClusterIP", "clusterIP": "10.96.0.7"} == overlay(live, {"type": "ClusterIP"})

@@ -9,7 +9,7 @@ from rerank_operator.api import names
 from rerank_operator.api.v1alpha1.fields import Name, Words, strict
 
 # Milvus throws away what follows the host.
-_ENDPOINT: Final = "^https?://[^/?#@ ]+$"
+_ENDPOINT: Final = r"^https?://[^/?#@\\s]+$"
 Endpoint = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
@@ -60,7 +60,7 @@ class ServiceSpec(schema.BaseModel):
     load_balancer_source_ranges: schema.Optional[
         Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=64)]
     ] = Field(None, description="Address ranges that may call the load balancer, such as 10.0.0.0/8.")
-    annotations: schema.Dict[str, str] = Field(
+    annotations: dict[str, str] = Field(
         default_factory=dict, description="Annotations of the Service, such as the one that keeps a balancer internal."
     )
 
@@ -82,7 +82,7 @@ class IngressSpec(schema.BaseModel):
     tls_secret_name: schema.Optional[Name] = Field(
         None, description="Secret with the certificate of the host name. Default: the controller's."
     )
-    annotations: schema.Dict[str, str] = Field(
+    annotations: dict[str, str] = Field(
         default_factory=dict, description="Annotations of the Ingress, such as a longer timeout (Milvus waits 30 s)."
     )
 

@@ -46,7 +46,7 @@ class MilvusConnection(schema.BaseModel):
 
     model_config = strict(
         (
-            "self.uri.matches('^https?://[^/?#@ ]+$')",
+            r"self.uri.matches('^https?://[^/?#@\\s]+$')",
             (
                 "milvus.connection.uri must be http(s)://HOST[:PORT], such as http://milvus.milvus.svc:19530; the "
                 "token belongs into the Secret of tokenSecretRef"

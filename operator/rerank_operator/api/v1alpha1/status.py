@@ -50,7 +50,7 @@ class OverlongDocuments(Words):
 class VerifiedPod(schema.BaseModel):
     """What one model pod answered last."""
 
-    name: str = Field(description="Name of the pod.")
+    name: str = Field(description="Name of the pod, or the external endpoint.")
     reason: str = Field(description="RerankVerified, or what is wrong.")
     latency_milliseconds: schema.Optional[int] = Field(
         None, description="Time of one small request; written again only when it is eight times as long or as short."
