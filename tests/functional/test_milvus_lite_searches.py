@@ -150,26 +150,61 @@ def test_the_scores_of_a_reranked_search_are_those_of_the_engine(client: MilvusC
     assert pytest.approx(expected) == [hit["distance"] for hit in hits]
 
 
-def run_example(config: pathlib.Path, address: str) -> list[str]:
-    """Run the published program in a process of its own, as an application pod would; return its lines."""
+OTHER_QUESTION = "What is the capital of Brazil?"
+
+
+@pytest.fixture
+def config(engine: EngineDouble, tmp_path: pathlib.Path) -> pathlib.Path:
+    """The mounted ConfigMap."""
+    for name, text in published(engine).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def run_example(config: pathlib.Path, address: str, *questions: str) -> tuple[list[str], str]:
+    """Run the published program in a process of its own, as an application pod would; its lines, and its errors."""
     done = subprocess.run(
-        [sys.executable, str(config / "example.py"), COLLECTION, QUESTION],
+        [sys.executable, str(config / "example.py"), COLLECTION, *questions],
         env={**os.environ, "MILVUS_ADDRESS": address, "RERANK_CONFIG_DIR": str(config)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert 0 == done.returncode, done.stderr
-    return done.stdout.splitlines()
+    return done.stdout.splitlines(), done.stderr
+
+
+def best(lines: list[str], title: str) -> str:
+    """The first hit under a title."""
+    return lines[lines.index(title) + 1].split(" ", 1)[1]
 
 
 def test_the_published_example_runs_as_it_stands(
-    client: MilvusClient, address: str, engine: EngineDouble, tmp_path: pathlib.Path
+    client: MilvusClient, address: str, engine: EngineDouble, config: pathlib.Path
 ) -> None:
-    for name, text in published(engine).items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    lines = run_example(tmp_path, address)
-    hybrid = lines.index("hybrid search by near, far")
-    assert "search by near" == lines[0]
-    assert [RIGHT_ANSWER, RIGHT_ANSWER] == [lines[at].split(" ", 1)[1] for at in (1, hybrid + 1)]
+    lines, errors = run_example(config, address, QUESTION)
+
+    assert RIGHT_ANSWER == best(lines, f"search by near: {QUESTION}")
+    assert RIGHT_ANSWER == best(lines, f"hybrid search by near, far: {QUESTION}")
     assert [QUESTION, QUESTION] == [request.body["query"] for request in engine.requests]
+    assert "not reranked" not in errors
+
+
+def test_the_published_example_asks_several_questions_in_one_search(
+    client: MilvusClient, address: str, config: pathlib.Path
+) -> None:
+    lines, _ = run_example(config, address, QUESTION, OTHER_QUESTION)
+
+    assert RIGHT_ANSWER == best(lines, f"search by near: {QUESTION}")
+    for title in ("search by near", "hybrid search by near, far"):
+        assert "The capital of Brazil is Brasilia." == best(lines, f"{title}: {OTHER_QUESTION}")
+
+
+def test_the_published_example_searches_without_the_reranker_when_that_fails(
+    client: MilvusClient, address: str, engine: EngineDouble, config: pathlib.Path
+) -> None:
+    engine.mode = "engine-dead"
+    lines, errors = run_example(config, address, QUESTION)
+
+    assert 2 == errors.count("not reranked: ")
+    assert len(lines) > 2

@@ -9,6 +9,8 @@ from rerank_operator.clients.errors import ClientError
 # Milvus gives up after 30 seconds, so an answer that takes longer is no answer.
 TIMEOUT_SECONDS: Final = 30.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
+# The largest batch with its documents repeated is a tenth of that; more would only fill the operator's memory.
+MOST_BYTES: Final = 32 << 20
 
 
 class EndpointUnreachable(ClientError):  # noqa: N818
@@ -62,9 +64,21 @@ class VllmClient:
         limit = httpx.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT_SECONDS))
         what = f"{method} {base_url}{route}"
         try:
-            response = await self._http.request(method, base_url + route, json=body, headers=headers, timeout=limit)
+            async with self._http.stream(
+                method, base_url + route, json=body, headers=headers, timeout=limit
+            ) as response:
+                return response.status_code, await _read(response, what)
         except httpx.ReadTimeout as error:
             raise NoAnswerInTime(f"{what}: no answer within {seconds:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise EndpointUnreachable(f"{what}: {error or type(error).__name__}") from error
-        return response.status_code, response.content
+
+
+async def _read(response: httpx.Response, what: str) -> bytes:
+    """The body; raises EndpointUnreachable for one that does not end."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            raise EndpointUnreachable(f"{what}: the answer is longer than {MOST_BYTES >> 20} MiB")
+    return bytes(body)

@@ -52,6 +52,8 @@ def refusal_of(spec: RerankServiceSpec, image: str) -> Refused | None:
 def warnings_of(spec: RerankServiceSpec) -> list[str]:
     """What whoever uses the model should know, as sentences."""
     entry, model = command.entry_of(spec), spec.model
+    if spec.external and not entry.is_known:
+        return []  # whoever runs it decided how it is served
     if not entry.is_known:
         said = f"{model.name} is not in the catalog: its files decide how it is served, the verification whether."
         return [said, *_unpinned(spec, entry)]
@@ -74,6 +76,8 @@ def warnings_of(spec: RerankServiceSpec) -> list[str]:
 
 
 def _unpinned(spec: RerankServiceSpec, entry: Entry) -> list[str]:
+    if spec.external:
+        return []
     if not command.is_fetched(spec):
         # Its config names another repository for its code, and what is on a volume is served offline.
         missing = "The model's code is in a repository of its own, which may be missing beside the model: "

@@ -105,11 +105,11 @@ def test_the_hash_changes_with_every_field(change: dict[str, str | int]) -> None
     assert build_data(PUBLICATION)["RERANK_CONFIG_HASH"] != build_data(other)["RERANK_CONFIG_HASH"]
 
 
-def test_the_example_names_its_config_map_and_is_a_program_of_less_than_sixty_lines() -> None:
+def test_the_example_names_its_config_map_and_is_a_program_of_less_than_eighty_lines() -> None:
     example = build_data(PUBLICATION)["example.py"]
     compile(example, "example.py", "exec")
     assert "search/bge-milvus" in example.splitlines()[0]
-    assert len(example.splitlines()) < 60
+    assert len(example.splitlines()) < 80
 
 
 def test_a_function_name_that_looks_like_code_does_not_reach_the_example() -> None:
