@@ -73,7 +73,7 @@ def _answer(request: MilvusRequest, code: int | None, output: bytes, complaint: 
         if code == 0:
             return MilvusAnswer.from_json(output.decode())
         what = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         what = "an answer that cannot be read"
     last = request.without_secrets(complaint.decode("utf-8", "replace")).strip().splitlines()[-1:]
     text = ": ".join([f"the check ended with {what}", *last])

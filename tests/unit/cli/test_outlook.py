@@ -126,3 +126,28 @@ def test_a_revision_that_was_given_up_is_told() -> None:
 
     assert ("OutOfMemory", "killed") == outlook.given_up
     assert {Action.UNCHANGED} == {child.action for child in outlook.children}
+
+
+EXTERNAL: dict[str, Any] = {"external": {"endpoint": "http://vllm.search.svc:8000"}}
+
+
+def test_an_external_server_needs_the_publication_only() -> None:
+    outlook = foreseen([], **EXTERNAL)
+
+    assert {("ConfigMap", "bge-milvus")} == actions(outlook, Action.CREATE)
+    assert (None, 0) == (outlook.stored, outlook.new_pods)
+
+
+def test_a_reranker_that_becomes_external_loses_its_pods_and_its_service() -> None:
+    outlook = foreseen(objects(serving()), **EXTERNAL)
+
+    assert {("ConfigMap", "bge-milvus")} == actions(outlook, Action.CHANGE)
+    assert {("Service", "bge"), ("Deployment", f"bge-{hash_of()}")} < actions(outlook, Action.DELETE)
+
+
+def test_a_route_is_foreseen_where_the_cluster_can_have_it() -> None:
+    gateway = {"route": {"hostname": "rerank.example.com", "gateway": {"name": "public"}}}
+    ingress = {"route": {"hostname": "rerank.example.com", "ingress": {}}}
+
+    assert ("Ingress", "bge") in actions(foreseen(objects(serving()), **ingress), Action.CREATE)
+    assert ("HTTPRoute", "bge") not in actions(foreseen(objects(serving()), **gateway), Action.CREATE)

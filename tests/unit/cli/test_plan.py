@@ -199,3 +199,11 @@ def test_a_secret_in_the_spec_is_not_shown(served: ScriptedCluster, tmp_path: Pa
     env = [{"name": "HF_TOKEN", "value": "hf_abcdefghijklmnop"}]
     for arguments in ((), ("--output", "json")):
         assert "hf_abcdefghijklmnop" not in plan(served, tmp_path, *arguments, engine={"env": env})[1]
+
+
+def test_an_external_server_asks_for_no_accelerator_and_no_pod(cluster: ScriptedCluster, tmp_path: Path) -> None:
+    code, out, err = plan(cluster, tmp_path, external={"endpoint": "http://vllm.search.svc:8000"})
+
+    assert (1, "") == (code, err)
+    assert "accelerator  none is asked for" in out
+    assert "create  ConfigMap  bge-milvus" in out

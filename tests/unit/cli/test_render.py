@@ -134,3 +134,20 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     assert (1, 1) == (missing.exit_code, unreadable.exit_code)
     assert "nowhere.yaml: No such file or directory. Give the path of a YAML file" in missing.stderr
     assert "binary.yaml: it is no text. Give the path" in unreadable.stderr
+
+
+def test_of_an_external_server_only_the_publication_is_made() -> None:
+    external = MINIMAL.replace("spec: {", "spec: {external: {endpoint: 'http://vllm.search.svc:8000'}, ")
+    assert ["ConfigMap"] == kinds(external)
+
+    (publication,) = yaml.safe_load_all(render(external)[1])
+    assert "http://vllm.search.svc:8000" == publication["data"]["RERANK_ENDPOINT"]
+
+
+@pytest.mark.parametrize(("way", "kind"), [("gateway: {name: public}", "HTTPRoute"), ("ingress: {}", "Ingress")])
+def test_a_route_is_made_and_its_host_name_published(way: str, kind: str) -> None:
+    routed = MINIMAL.replace("spec: {", f"spec: {{route: {{hostname: rerank.example.com, {way}}}, ")
+    assert [*KINDS[:3], kind, "ConfigMap"] == kinds(routed)
+
+    *_, publication = yaml.safe_load_all(render(routed)[1])
+    assert "http://rerank.example.com" == publication["data"]["RERANK_ENDPOINT"]
