@@ -16,6 +16,7 @@ SOURCES: Final = {
     "vLLM": "a real vLLM process",
     "step": "an init container's own script, run as the kubelet runs it on real files or against a hub on loopback",
     "API server": "a real kube-apiserver, controller manager or scheduler",
+    "Milvus": "a real Milvus Lite, or a gate in front of it that speaks as a full Milvus was seen to",
     "double": "the engine double, which answers as vLLM was recorded to",
     "recorded status": "a pod status or an Event as a real kubelet writes it, played by the puppet",
     "text": "the exact words of somebody's source; nothing that can run here says them (faults of a GPU only)",

@@ -259,7 +259,7 @@ FAULTS = {
 }
 
 
-@produces(*{fault.reason for fault in FAULTS.values()}, by="double")
+@produces(*{fault.reason for fault in FAULTS.values()}, by="Milvus")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_has_its_reason_and_leaves_nothing_behind(
     gate: MilvusGate, owner: Pymilvus, engine: EngineDouble, name: str
@@ -281,7 +281,7 @@ def test_a_fault_has_its_reason_and_leaves_nothing_behind(
     assert not any(secret in detail for secret in (TOKEN, TOKEN.partition(":")[2], KEY))
 
 
-@produces(Reason.ENDPOINT_UNREACHABLE_FROM_MILVUS, by="double")
+@produces(Reason.ENDPOINT_UNREACHABLE_FROM_MILVUS, by="Milvus")
 @pytest.mark.parametrize("endpoint", [f"http://127.0.0.1:{free_port()}", "http://capitals.demo.svc.invalid:8000"])
 @pytest.mark.parametrize("version", ["2.6.6", "3.0.0", ""])
 def test_an_endpoint_that_milvus_cannot_reach_is_told(
@@ -294,7 +294,7 @@ def test_an_endpoint_that_milvus_cannot_reach_is_told(
     assert [] == left_in(owner)
 
 
-@produces(Reason.MILVUS_UNREACHABLE, by="double")
+@produces(Reason.MILVUS_UNREACHABLE, by="Milvus")
 @pytest.mark.parametrize(
     ("uri", "words"),
     [

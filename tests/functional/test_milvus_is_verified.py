@@ -75,7 +75,7 @@ def test_milvus_lite_is_tried_with_its_own_params(open_world: World, lite: Milvu
     assert "milvus_lite" in wait_for(open_world, "MilvusVerified")["message"]
 
 
-@produces(Reason.SEARCH_NOT_CHECKED, by="double")
+@produces(Reason.SEARCH_NOT_CHECKED, by="Milvus")
 def test_who_allows_no_collection_gets_the_version_only(open_world: World, gate: MilvusGate) -> None:
     reranker(open_world, gate.url, {"check": "Version"})
 
@@ -103,7 +103,7 @@ def test_a_milvus_in_another_network_cannot_reach_the_model_and_that_is_said(
     assert f"http://bge.{open_world.namespace}.svc:8000" == published(open_world, "RERANK_ENDPOINT")
 
 
-@produces(Reason.WAITING_FOR_MILVUS, by="double")
+@produces(Reason.WAITING_FOR_MILVUS, by="Milvus")
 def test_what_has_to_be_verified_is_published_only_afterwards(open_world: World, gate: MilvusGate) -> None:
     gate.provider_enabled = False
     reranker(open_world, gate.url, milvus={"requireVerified": True})

@@ -77,12 +77,12 @@ MEANINGS: Final[dict[Reason, Meaning]] = {
     Reason.SECRET_MISSING: Meaning(
         "A Secret that the spec names does not exist.",
         "Create the Secret in the namespace of this resource, or correct the reference in the spec "
-        "(model.source.huggingFace.tokenSecretRef, access.bearerSecretRef).",
+        "(model.source.huggingFace.tokenSecretRef, access.bearerSecretRef, milvus.connection).",
     ),
     Reason.SECRET_KEY_MISSING: Meaning(
         "The Secret exists, the key in it does not.",
         "Add the key to the Secret, or correct the reference in the spec "
-        "(model.source.huggingFace.tokenSecretRef, access.bearerSecretRef).",
+        "(model.source.huggingFace.tokenSecretRef, access.bearerSecretRef, milvus.connection).",
     ),
     Reason.VOLUME_UNBOUND: Meaning(
         "The volume claim of the model is missing or not bound.",
