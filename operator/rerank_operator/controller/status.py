@@ -14,7 +14,7 @@ from rerank_operator.controller.diagnose import diagnose
 from rerank_operator.controller.measured import progress_status, verification_status
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.pods import Object, Pod
-from rerank_operator.controller.published import (
+from rerank_operator.controller.publication_status import (
     autoscaler_active,
     config_published,
     copies_published,

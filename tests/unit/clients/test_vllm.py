@@ -14,7 +14,7 @@ from tests.doubles.engine import EngineDouble
 class _Endless(BaseHTTPRequestHandler):
     """Answers for as long as somebody listens."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_GET(self) -> None:
         self.send_response(200)
         self.end_headers()
         try:

@@ -7,7 +7,7 @@ import pytest
 
 from rerank_operator.api.conditions import Condition, ConditionType
 from rerank_operator.api.reasons import Reason
-from rerank_operator.controller.published import config_published, further_status, milvus_verified
+from rerank_operator.controller.publication_status import config_published, further_status, milvus_verified
 from rerank_operator.controller.status import judge_conditions
 from rerank_operator.controller.values import MilvusRecord, Observed, Record, subject_of
 from rerank_operator.rerank.verdict import RIGHT, Verdict
