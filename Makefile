@@ -39,6 +39,7 @@ test: lint ## All tests: unit, contract, a real API server, and the real node wi
 	@$(RUN) tests.cluster binaries
 	@$(RUN) tests.engine environment
 	@$(RUN) tests.engine models
+	@$(RUN) tests.apps environments
 	@$(BIN)/pytest
 bench: install ## Measure the budgets; table and build/bench/*.json
 	@$(RUN) tests.cluster packages

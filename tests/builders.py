@@ -1,4 +1,4 @@
-"""Base cases for unit tests: one valid reranker and what is observed of it, to be changed in small ways."""
+"""Base cases for unit tests: one valid reranker, what is observed and published of it, to be changed in small ways."""
 
 import copy
 import dataclasses
@@ -11,6 +11,7 @@ from rerank_operator.api.v1alpha1 import OverlongDocuments, RerankService
 from rerank_operator.controller.pods import Pod
 from rerank_operator.controller.times import seconds_of
 from rerank_operator.controller.values import Observed, Record
+from rerank_operator.milvus.publication import Publication
 from rerank_operator.rerank.batch import Batch
 from rerank_operator.rerank.verdict import RIGHT, Verdict
 from rerank_operator.resources.deployment import build_deployment, build_files_config_map
@@ -67,6 +68,24 @@ def a_pod(revision: str, name: str = "pod-1", *, ready: bool = True, **status: A
             "status": {"podIP": "10.0.0.7", "conditions": conditions, **status},
         }
     )
+
+
+def a_publication(**changes: Any) -> Publication:
+    """What is published about `search/bge`, which asks for no key, with these changes."""
+    base = Publication(
+        config_map_name="bge-milvus",
+        namespace="search",
+        function_name="bge",
+        input_field="text",
+        endpoint="http://bge.search.svc:8000",
+        model="BAAI/bge-reranker-v2-m3",
+        model_revision=None,
+        max_length=8192,
+        max_client_batch_size=256,
+        truncate_prompt_tokens=-1,
+        revision="5f8d7c",
+    )
+    return dataclasses.replace(base, **changes)
 
 
 def observed(resource: Object | None = None, **parts: Any) -> Observed:

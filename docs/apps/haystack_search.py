@@ -3,9 +3,9 @@
     python haystack_search.py fill
     python haystack_search.py ask "a question" ["another one" ...]
 
-The retrievers of milvus-haystack cannot pass the published function to a search: only the hybrid one takes a ranker, and
-that must be one of pymilvus' own. So this asks the reranker itself. It needs search.py and rerank_request.py beside it.
-Haystack reports its use to its makers unless HAYSTACK_TELEMETRY_ENABLED is False.
+The retriever of milvus-haystack for one vector field cannot pass the published function to a search. The hybrid one can,
+but it keeps one function, and so one question, for good. So this asks the reranker itself. It needs search.py and
+rerank_request.py beside it. Haystack reports its use to its makers unless HAYSTACK_TELEMETRY_ENABLED is False.
 """
 
 import json

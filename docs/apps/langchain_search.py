@@ -5,10 +5,10 @@
 
 It reads what search.py reads, from the same places, and needs that file beside it.
 
-The question is a part of the function. `store.as_retriever(search_kwargs={"ranker": function})` therefore sorts the hits
-of every question by the first one, and nothing tells you: make a function for each question, as here. The argument is
-called `ranker`: a store with one vector field takes `reranker` too and ignores it. A store with several vector fields
-wants `reranker`.
+The question is a part of the function. `store.as_retriever(search_kwargs={"ranker": function})` therefore sorts the
+hits of every question by the first one, and nothing tells you: make a function for each question, as here. The argument
+is called `ranker`: a store with one vector field takes `reranker` too and ignores it. A store with several vector
+fields wants `reranker`.
 """
 
 import json
@@ -19,7 +19,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_milvus import Milvus
 from pymilvus import MilvusException
-from search import CANDIDATES, SENTENCES, SHOWN, embed, published, rerank_function
+from search import SENTENCES, SHOWN, candidates, embed, published, rerank_function
 
 COLLECTION = "documents_langchain"
 
@@ -60,8 +60,8 @@ def search(store: Milvus, questions: list[str]) -> dict:
 
     When reranking fails, Milvus fails the search: so it is repeated without, in the order of the vectors.
     """
-    limit = min(CANDIDATES, published("function.json", "RERANK_FUNCTION")["params"]["max_client_batch_size"])
     lite = "lite" in store.client.get_server_version()
+    limit = candidates(lite=lite)
     problem = None
     try:
         found = [

@@ -60,7 +60,8 @@ class Rerank(BaseNodePostprocessor):
         return [NodeWithScore(node=nodes[index].node, score=score) for index, score in ranked[: self.top_n]]
 
 
-def address() -> dict:
+def milvus_address() -> dict:
+    """What both clients of Milvus take."""
     return {
         "uri": os.environ.get("MILVUS_ADDRESS", "http://127.0.0.1:19530"),
         "token": os.environ.get("MILVUS_TOKEN", ""),
@@ -70,7 +71,7 @@ def address() -> dict:
 def open_index() -> VectorStoreIndex:
     """The index over the collection, which the store makes where it is missing."""
     store = MilvusVectorStore(
-        **address(),
+        **milvus_address(),
         collection_name=COLLECTION,
         dim=DIMENSIONS,
         similarity_metric="COSINE",
@@ -83,7 +84,7 @@ def open_index() -> VectorStoreIndex:
 
 def fill() -> None:
     """Make the collection, unless it is there."""
-    if not MilvusClient(**address()).has_collection(COLLECTION):
+    if not MilvusClient(**milvus_address()).has_collection(COLLECTION):
         open_index().insert_nodes([TextNode(text=sentence) for sentence in SENTENCES])
 
 

@@ -1,10 +1,11 @@
 """Ask the reranker itself, for frameworks that cannot give Milvus a function.
 
-The address, the model and the limits are the keys RERANK_* of the ConfigMap: as variables (envFrom), or as files in the
-folder where it is mounted (RERANK_CONFIG_DIR, /etc/rerank). RERANK_API_KEY comes from a Secret, where a key is asked for.
+The address, the model and the limits are the keys RERANK_* of the ConfigMap: as variables, or as files in the folder
+where it is mounted (RERANK_CONFIG_DIR, /etc/rerank). RERANK_API_KEY comes from a Secret, where a key is asked for.
 """
 
 import json
+import math
 import os
 import urllib.request
 from pathlib import Path
@@ -39,6 +40,8 @@ def rerank(question: str, texts: list[str]) -> list[tuple[int, float]]:
         raise NotRerankedError(f"not reranked: {error}") from error
     if sorted(index for index, _ in ranked) != list(range(len(texts))):
         raise NotRerankedError(f"not reranked: {len(ranked)} results for {len(texts)} texts")
+    if not all(math.isfinite(score) for _, score in ranked):
+        raise NotRerankedError("not reranked: a score is not a finite number")
     return sorted(ranked, key=lambda pair: -pair[1])
 
 

@@ -61,23 +61,28 @@ def rerank_function(questions: list[str], *, lite: bool) -> Function:
     )
 
 
+def candidates(*, lite: bool) -> int:
+    """How many hits to ask for: at most what the reranker takes at once. Milvus Lite itself reranks ten times as many."""
+    many = min(CANDIDATES, published("function.json", "RERANK_FUNCTION")["params"]["max_client_batch_size"])
+    return max(SHOWN, many // 10) if lite else many
+
+
 def search(client: MilvusClient, questions: list[str]) -> dict:
     """The best texts for each question.
 
     Milvus reranks only the hits that a search would return anyway: so this asks for many and keeps the first. It has no
     fallback: when reranking fails, the whole search fails. So this one is repeated without, in the order of the vectors.
     """
-    function = published("function.json", "RERANK_FUNCTION")
-    (text,) = function["input_field_names"]
+    (text,) = published("function.json", "RERANK_FUNCTION")["input_field_names"]
+    lite = "lite" in client.get_server_version()
     wanted = {
         "data": [embed(question) for question in questions],
-        "limit": min(CANDIDATES, function["params"]["max_client_batch_size"]),
+        "limit": candidates(lite=lite),
         "output_fields": [text],
     }
     problem = None
     try:
-        ranker = rerank_function(questions, lite="lite" in client.get_server_version())
-        found = client.search(COLLECTION, ranker=ranker, **wanted)
+        found = client.search(COLLECTION, ranker=rerank_function(questions, lite=lite), **wanted)
     except MilvusException as error:
         problem = f"not reranked: {error.message}"
         print(problem, file=sys.stderr)
@@ -109,12 +114,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         address = urlsplit(self.path)
         questions = parse_qs(address.query).get("q", [])
-        if address.path == "/healthz":
-            self.answer(200, {"milvus": self.client.get_server_version()})
-        elif address.path == "/search" and questions:
-            self.answer(200, search(self.client, questions))
-        else:
-            self.answer(404, {"error": "GET /search?q=a+question"})
+        try:
+            if address.path == "/healthz":
+                self.answer(200, {"milvus": self.client.get_server_version()})
+            elif address.path == "/search" and questions:
+                self.answer(200, search(self.client, questions))
+            else:
+                self.answer(404, {"error": "GET /search?q=a+question"})
+        except MilvusException as error:  # not even a search without the reranker was possible
+            self.answer(503, {"error": error.message})
 
     def answer(self, status: int, value: dict) -> None:
         body = json.dumps(value, ensure_ascii=False).encode()

@@ -25,8 +25,8 @@ from rerank_operator.catalog.accelerators import platforms
 from rerank_operator.catalog.models import entries
 from rerank_operator.cli import cli
 from rerank_operator.milvus.config_map import build_data
-from rerank_operator.milvus.publication import Publication
 from rerank_operator.settings import Settings
+from tests.builders import a_publication
 from tests.contract import models_page, reasons_page, spec_page
 from tests.contract.chart import ROOT
 from tests.contract.generate import INSTALL_FILE
@@ -67,23 +67,7 @@ def code_of(page: Path) -> str:
 
 
 def keys_of_the_config_map() -> set[str]:
-    return set(build_data(published()))
-
-
-def published() -> Publication:
-    return Publication(
-        config_map_name="bge-milvus",
-        namespace="default",
-        function_name="bge",
-        input_field="text",
-        endpoint="http://bge.default.svc:8000",
-        model="BAAI/bge-reranker-v2-m3",
-        model_revision=None,
-        max_length=8192,
-        max_client_batch_size=256,
-        truncate_prompt_tokens=-1,
-        revision="5f8d7c",
-    )
+    return set(build_data(a_publication()))
 
 
 def anchors(page: Path) -> set[str]:
@@ -210,7 +194,7 @@ def test_the_params_in_the_readme_are_those_of_its_resource(tmp_path: Path) -> N
 
 
 def test_the_python_in_the_readme_builds_the_published_function(tmp_path: Path) -> None:
-    for key, value in build_data(published()).items():
+    for key, value in build_data(a_publication()).items():
         (tmp_path / key).write_text(value, encoding="utf-8")
     (snippet,) = (block for block in blocks(README) if block.language == "python")
     program: dict[str, Any] = {}
@@ -221,7 +205,7 @@ def test_the_python_in_the_readme_builds_the_published_function(tmp_path: Path) 
     assert ["hit"] * 5 == program["search"](milvus, "documents", "Why?", [0.5])
     ranker = milvus.arguments["ranker"]
     assert ("bge", ["text"], "RERANK") == (ranker.name, ranker.input_field_names, ranker.type.name)
-    assert {**json.loads(build_data(published())["params.json"]), "queries": ["Why?"]} == ranker.params
+    assert {**json.loads(build_data(a_publication())["params.json"]), "queries": ["Why?"]} == ranker.params
 
 
 class _RecordingMilvus:

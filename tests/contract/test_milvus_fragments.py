@@ -8,21 +8,10 @@ import yaml
 
 from rerank_operator.milvus.config_map import build_data
 from rerank_operator.milvus.publication import Publication
+from tests.builders import a_publication
 
-WITHOUT_A_KEY = Publication(
-    config_map_name="bge-milvus",
-    namespace="search",
-    function_name="bge",
-    input_field="text",
-    endpoint="http://bge.search.svc:8000",
-    model="BAAI/bge-reranker-v2-m3",
-    model_revision=None,
-    max_length=8192,
-    max_client_batch_size=256,
-    truncate_prompt_tokens=-1,
-    revision="5f8d7c",
-)
-WITH_A_KEY = dataclasses.replace(WITHOUT_A_KEY, credential="bge", secret="callers")  # noqa: S106 - its name
+WITHOUT_A_KEY = a_publication()
+WITH_A_KEY = a_publication(credential="bge", secret="callers")  # noqa: S106 - its name
 # What YAML would read as something else, or what would end a key, a line or a block.
 HOSTILE_NAMES = [
     "no",

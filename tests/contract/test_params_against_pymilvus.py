@@ -18,21 +18,15 @@ from pymilvus.function_chain import FunctionChain, FunctionChainStage, col, fn
 from rerank_operator.milvus.config_map import build_data
 from rerank_operator.milvus.publication import Publication
 from rerank_operator.milvus.versions import GENERATIONS
+from tests.builders import a_publication
 from tests.contract.chart import ROOT
 from tests.contract.pages import blocks
 
-PUBLICATION = Publication(
-    config_map_name="bge-milvus",
-    namespace="ns",
+PUBLICATION = a_publication(
     function_name="r",
-    input_field="text",
     endpoint="http://svc.ns.svc:8000",
-    model="BAAI/bge-reranker-v2-m3",
-    model_revision=None,
-    max_length=512,
     max_client_batch_size=64,
     truncate_prompt_tokens=512,
-    revision="5f8d7c",
     credential="vllmkey",
     secret="callers",  # noqa: S106 - its name
     timeout_ms=45000,

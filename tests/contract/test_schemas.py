@@ -1,6 +1,5 @@
 """The JSON Schemas of the contract: what is published is valid, what Milvus would misread is not."""
 
-import dataclasses
 import itertools
 import json
 from typing import Any
@@ -10,22 +9,9 @@ import pytest
 
 from rerank_operator.milvus.config_map import build_data
 from rerank_operator.milvus.forms import CONTRACT_VERSION, FORMS
-from rerank_operator.milvus.publication import Publication
+from tests.builders import a_publication
 from tests.contract import generate
 
-PUBLICATION = Publication(
-    config_map_name="bge-milvus",
-    namespace="search",
-    function_name="bge",
-    input_field="text",
-    endpoint="http://bge.search.svc:8000",
-    model="BAAI/bge-reranker-v2-m3",
-    model_revision=None,
-    max_length=8192,
-    max_client_batch_size=256,
-    truncate_prompt_tokens=-1,
-    revision="5f8d7c",
-)
 CHANGES: dict[str, list[Any]] = {
     "endpoint": ["http://bge.search.svc:8000", "https://rerank.example.com"],
     "truncate_prompt_tokens": [None, -1, 512],
@@ -34,8 +20,7 @@ CHANGES: dict[str, list[Any]] = {
     "milvus_version": [None, "2.6.0", "2.6.6", "3.0"],
 }
 PUBLICATIONS = [
-    dataclasses.replace(PUBLICATION, **dict(zip(CHANGES, values, strict=True)))
-    for values in itertools.product(*CHANGES.values())
+    a_publication(**dict(zip(CHANGES, values, strict=True))) for values in itertools.product(*CHANGES.values())
 ]
 
 every_key = pytest.mark.parametrize("key", FORMS)
@@ -88,7 +73,7 @@ def test_whatever_is_published_is_valid(key: str) -> None:
     ids=str,
 )
 def test_params_that_milvus_would_ignore_or_misread_are_not_valid(change: dict[str, Any]) -> None:
-    data = build_data(PUBLICATION)
+    data = build_data(a_publication())
     with pytest.raises(jsonschema.ValidationError):
         check("params.json", {**json.loads(data["params.json"]), **change})
     function = json.loads(data["function.json"])
@@ -97,6 +82,6 @@ def test_params_that_milvus_would_ignore_or_misread_are_not_valid(change: dict[s
 
 
 def test_a_key_in_the_params_of_milvus_lite_is_not_valid() -> None:
-    params = json.loads(build_data(PUBLICATION)["milvus-lite.json"])
+    params = json.loads(build_data(a_publication())["milvus-lite.json"])
     with pytest.raises(jsonschema.ValidationError):
         check("milvus-lite.json", {**params, "api_key": "a real one"})

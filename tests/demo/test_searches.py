@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from rerank_operator.milvus.config_map import build_data
-from rerank_operator.milvus.publication import Publication
+from tests.builders import a_publication
 from tests.demo.documents import QUESTION, answer_for, documents, questions
 from tests.demo.searches import DocumentSearch, PublishedFunction, milvus_lite
 from tests.doubles.engine import EngineDouble
@@ -19,21 +19,7 @@ def engine() -> Iterator[EngineDouble]:
 
 @pytest.fixture(scope="module")
 def search(engine: EngineDouble) -> Iterator[DocumentSearch]:
-    data = build_data(
-        Publication(
-            config_map_name="capitals-milvus",
-            namespace="demo",
-            function_name="capitals",
-            input_field="text",
-            endpoint="http://capitals.demo.svc:8000",
-            model="capitals-tiny",
-            model_revision=None,
-            max_length=512,
-            max_client_batch_size=256,
-            truncate_prompt_tokens=-1,
-            revision="5f8d7c",
-        )
-    )
+    data = build_data(a_publication(model="capitals-tiny"))
     with milvus_lite() as client:
         yield DocumentSearch(client, PublishedFunction(data, base_url=f"{engine.url}/v1"))
 

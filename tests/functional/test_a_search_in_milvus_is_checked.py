@@ -22,8 +22,8 @@ from rerank_operator.api.reasons import Reason
 from rerank_operator.clients.milvus import MilvusClient, MilvusSessionFailed
 from rerank_operator.controller.check_milvus import verdict_of
 from rerank_operator.milvus.config_map import build_data
-from rerank_operator.milvus.publication import Publication
 from rerank_operator.milvus.trial import OLD_SECONDS, MilvusAnswer, MilvusRequest, Stage
+from tests.builders import a_publication
 from tests.cluster.pki import Authority
 from tests.doubles.engine import EngineDouble
 from tests.doubles.milvus_gate import EVERYTHING, MilvusGate, Refusal
@@ -73,22 +73,7 @@ def engine() -> Iterator[EngineDouble]:
 
 def a_request(uri: str, endpoint: str, **changes: Any) -> MilvusRequest:
     """A check of what is published for an endpoint; `credential` is the published name of a key."""
-    data = build_data(
-        Publication(
-            config_map_name="capitals-milvus",
-            namespace="demo",
-            function_name="capitals",
-            input_field="text",
-            endpoint=endpoint,
-            model=MODEL,
-            model_revision=None,
-            max_length=512,
-            max_client_batch_size=256,
-            truncate_prompt_tokens=-1,
-            revision="5f8d7c",
-            credential=changes.pop("credential", None),
-        )
-    )
+    data = build_data(a_publication(endpoint=endpoint, model=MODEL, credential=changes.pop("credential", None)))
     base: dict[str, Any] = {
         "uri": uri,
         "function": json.loads(data["function.json"]),

@@ -15,7 +15,7 @@ from milvus_lite.server_manager import server_manager_instance
 from pymilvus import AnnSearchRequest, DataType, Function, FunctionType, MilvusClient
 
 from rerank_operator.milvus.config_map import build_data
-from rerank_operator.milvus.publication import Publication
+from tests.builders import a_publication
 from tests.doubles.engine import EngineDouble
 from tests.doubles.rerank_answers import score_all
 
@@ -72,21 +72,7 @@ def create_collection(client: MilvusClient) -> None:
 
 
 def published(engine: EngineDouble) -> dict[str, str]:
-    return build_data(
-        Publication(
-            config_map_name="capitals-milvus",
-            namespace="demo",
-            function_name="capitals",
-            input_field="text",
-            endpoint=engine.url,
-            model=MODEL,
-            model_revision=None,
-            max_length=512,
-            max_client_batch_size=256,
-            truncate_prompt_tokens=-1,
-            revision="5f8d7c",
-        )
-    )
+    return build_data(a_publication(endpoint=engine.url, model=MODEL))
 
 
 def lite_function(engine: EngineDouble) -> Function:

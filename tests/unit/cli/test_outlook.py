@@ -146,8 +146,8 @@ def test_a_reranker_that_becomes_external_loses_its_pods_and_its_service() -> No
 
 
 def test_a_route_is_foreseen_where_the_cluster_can_have_it() -> None:
-    gateway = {"route": {"hostname": "rerank.example.com", "gateway": {"name": "public"}}}
-    ingress = {"route": {"hostname": "rerank.example.com", "ingress": {}}}
+    gateway: dict[str, Any] = {"route": {"hostname": "rerank.example.com", "gateway": {"name": "public"}}}
+    ingress: dict[str, Any] = {"route": {"hostname": "rerank.example.com", "ingress": {}}}
 
     assert ("Ingress", "bge") in actions(foreseen(objects(serving()), **ingress), Action.CREATE)
     assert ("HTTPRoute", "bge") not in actions(foreseen(objects(serving()), **gateway), Action.CREATE)

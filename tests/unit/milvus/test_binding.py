@@ -1,25 +1,10 @@
-import dataclasses
 import json
 
 import pytest
 
 from rerank_operator.milvus.binding import build_binding
 from rerank_operator.milvus.params import build_params
-from rerank_operator.milvus.publication import Publication
-
-PUBLICATION = Publication(
-    config_map_name="bge-milvus",
-    namespace="search",
-    function_name="bge",
-    input_field="text",
-    endpoint="http://bge.search.svc:8000",
-    model="BAAI/bge-reranker-v2-m3",
-    model_revision=None,
-    max_length=None,
-    max_client_batch_size=256,
-    truncate_prompt_tokens=-1,
-    revision="5f8d7c",
-)
+from tests.builders import a_publication
 
 
 def test_a_binding_has_the_entries_of_the_specification_and_ours() -> None:
@@ -31,8 +16,8 @@ def test_a_binding_has_the_entries_of_the_specification_and_ours() -> None:
         "port": "8000",
         "endpoint": "http://bge.search.svc:8000",
         "model": "BAAI/bge-reranker-v2-m3",
-        "params": json.dumps(build_params(PUBLICATION)),
-    } == build_binding(PUBLICATION)
+        "params": json.dumps(build_params(a_publication())),
+    } == build_binding(a_publication())
 
 
 @pytest.mark.parametrize(
@@ -45,12 +30,12 @@ def test_a_binding_has_the_entries_of_the_specification_and_ours() -> None:
     ],
 )
 def test_the_port_is_that_of_the_scheme_where_the_endpoint_names_none(endpoint: str, host: str, port: str) -> None:
-    binding = build_binding(dataclasses.replace(PUBLICATION, endpoint=endpoint))
+    binding = build_binding(a_publication(endpoint=endpoint))
     assert (host, port) == (binding["host"], binding["port"])
 
 
 def test_a_binding_names_the_credential_and_holds_no_key() -> None:
-    binding = build_binding(dataclasses.replace(PUBLICATION, credential="bge", secret="callers"))  # noqa: S106 - names
+    binding = build_binding(a_publication(credential="bge", secret="callers"))  # noqa: S106 - names
     assert "bge" == binding["credential"] == json.loads(binding["params"])["credential"]
     assert set() == {"password", "api_key", "apikey", "token"} & set(binding)
     assert "callers" not in str(binding)

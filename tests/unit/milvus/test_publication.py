@@ -4,22 +4,10 @@ import json
 import pytest
 
 from rerank_operator.milvus.config_map import build_data, config_hash
-from rerank_operator.milvus.publication import Publication
+from tests.builders import a_publication
 
-PUBLICATION = Publication(
-    config_map_name="bge-milvus",
-    namespace="search",
-    function_name="bge",
-    input_field="text",
-    endpoint="http://bge.search.svc:8000",
-    model="BAAI/bge-reranker-v2-m3",
-    model_revision="953dc6f6f85a1b2dbfca4c34a2796e7dde08d41e",
-    max_length=8192,
-    max_client_batch_size=256,
-    truncate_prompt_tokens=-1,
-    revision="5f8d7c",
-)
-BARE = dataclasses.replace(PUBLICATION, model_revision=None, max_length=None, truncate_prompt_tokens=None)
+PUBLICATION = a_publication(model_revision="953dc6f6f85a1b2dbfca4c34a2796e7dde08d41e")
+BARE = a_publication(max_length=None, truncate_prompt_tokens=None)
 
 
 def test_the_keys_are_the_same_whatever_is_known_about_the_model_and_milvus() -> None:
@@ -28,7 +16,7 @@ def test_the_keys_are_the_same_whatever_is_known_about_the_model_and_milvus() ->
 
 
 def test_a_milvus_without_function_chains_gets_an_empty_one() -> None:
-    assert "" == build_data(dataclasses.replace(PUBLICATION, milvus_version="2.6.17"))["function-chain.json"]
+    assert "" == build_data(a_publication(milvus_version="2.6.17"))["function-chain.json"]
 
 
 def test_a_value_that_is_not_there_is_an_empty_string() -> None:
@@ -70,7 +58,7 @@ def test_the_same_publication_is_the_same_text() -> None:
 
 
 def test_json_is_indented_and_ends_with_a_newline_and_keeps_letters_readable() -> None:
-    function = build_data(dataclasses.replace(PUBLICATION, function_name="排序"))["function.json"]
+    function = build_data(a_publication(function_name="排序"))["function.json"]
     assert '{\n  "name": "排序",\n' == function[: len('{\n  "name": "排序",\n')]
     assert "\n}\n" == function[-3:]
 
