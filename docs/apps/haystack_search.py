@@ -3,8 +3,8 @@
     python haystack_search.py fill
     python haystack_search.py ask "a question" ["another one" ...]
 
-The retriever of milvus-haystack for one vector field cannot pass the published function to a search. The hybrid one can,
-but it keeps one function, and so one question, for good. So this asks the reranker itself. It needs search.py and
+The retriever of milvus-haystack for one vector field cannot pass the published function to a search. The hybrid one
+can, but it keeps one function, and so one question, for good. So this asks the reranker itself. It needs search.py and
 rerank_request.py beside it. Haystack reports its use to its makers unless HAYSTACK_TELEMETRY_ENABLED is False.
 """
 

@@ -62,7 +62,7 @@ def rerank_function(questions: list[str], *, lite: bool) -> Function:
 
 
 def candidates(*, lite: bool) -> int:
-    """How many hits to ask for: at most what the reranker takes at once. Milvus Lite itself reranks ten times as many."""
+    """How many hits to ask for: at most what the reranker takes at once. Milvus Lite reranks ten times as many."""
     many = min(CANDIDATES, published("function.json", "RERANK_FUNCTION")["params"]["max_client_batch_size"])
     return max(SHOWN, many // 10) if lite else many
 
@@ -71,7 +71,7 @@ def search(client: MilvusClient, questions: list[str]) -> dict:
     """The best texts for each question.
 
     Milvus reranks only the hits that a search would return anyway: so this asks for many and keeps the first. It has no
-    fallback: when reranking fails, the whole search fails. So this one is repeated without, in the order of the vectors.
+    fallback: when reranking fails, the whole search fails. So this one is repeated without, and the vectors decide.
     """
     (text,) = published("function.json", "RERANK_FUNCTION")["input_field_names"]
     lite = "lite" in client.get_server_version()

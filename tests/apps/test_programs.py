@@ -59,7 +59,8 @@ def program(request: pytest.FixtureRequest, bed: Bed, tmp_path_factory: pytest.T
     variables = {"MILVUS_ADDRESS": bed.milvus, **mounted(tmp_path_factory.mktemp("config"), bed.engine)}
     for _ in range(2):
         filled.run("fill", variables=variables)
-    client = MilvusClient(bed.milvus)
+    # A shared connection stays open and pings: after half a minute Milvus Lite has had too many, and drops it.
+    client = MilvusClient(bed.milvus, dedicated=True)
     insert_sentence(client, filled.collection, NEAREST)
     client.close()
     return filled

@@ -83,6 +83,24 @@ def test_the_operator_sees_a_search_in_that_milvus_reranked_and_leaves_no_collec
     assert [COLLECTION] == json.loads(collections)
 
 
+def test_a_server_that_somebody_else_runs_is_verified_and_published_and_nothing_is_deployed(demo: Demo) -> None:
+    (capitals,) = json.loads(demo.kubectl("get", "rrs", "--output=json"))["items"]
+    endpoint = f"http://capitals.{NAMESPACE}.svc:8000"
+    external = {"model": {"name": capitals["spec"]["model"]["name"]}, "external": {"endpoint": endpoint}}
+    theirs = {"apiVersion": capitals["apiVersion"], "kind": capitals["kind"], "metadata": {"name": "theirs"}}
+    demo.apply({**theirs, "spec": external})
+    try:
+        demo.wait_until(lambda: demo.ready("theirs")["status"] == "True", 2 * MINUTE)
+        published = demo.cluster.get("configmap", "theirs-milvus", NAMESPACE) or {}
+        assert endpoint == json.loads(published["data"]["params.json"])["endpoint"]
+        made = demo.kubectl(
+            "get", "deployments,services,pods", "-l", "rerank-operator.io/reranker=theirs", "-o", "name"
+        )
+        assert "" == made
+    finally:
+        demo.kubectl("delete", "rrs", "theirs")
+
+
 def ask(application: str, *questions: str) -> dict[str, Any]:
     """The application's answer to one search for questions."""
     answer = httpx.get(f"{application}/search", params={"q": questions}, timeout=30, trust_env=False)

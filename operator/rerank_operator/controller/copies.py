@@ -1,7 +1,6 @@
 """What is published in further places, copies in other namespaces and the Secret for Service Binding. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from rerank_operator.api import names
 from rerank_operator.api.conditions import Condition, ConditionType
@@ -11,9 +10,6 @@ from rerank_operator.controller.pods import Object
 from rerank_operator.controller.values import Fault
 from rerank_operator.resources.drift import is_drifted
 from rerank_operator.resources.publication_copy import build_copy
-
-# No event tells that a Namespace agreed.
-LOOK_AGAIN_SECONDS: Final = 30.0
 
 
 def plan_copies(
@@ -45,9 +41,7 @@ def plan_copies(
     return Sharing(
         create=tuple(copy for name, copy in ours.items() if name not in current),
         update=tuple(
-            _over(copy, current[name])
-            for name, copy in ours.items()
-            if name in current and _differs(copy, current[name])
+            over(copy, current[name]) for name, copy in ours.items() if name in current and differs(copy, current[name])
         ),
         delete=(*unwanted, *former),
         faults=refusals,
@@ -62,7 +56,7 @@ def plan_binding(wanted: Object | None, live: Object | None, *, is_wanted: bool)
         return Sharing()
     if live is None:
         return Sharing(create=(wanted,))
-    return Sharing(update=(_over(wanted, live),) if _differs(wanted, live) else ())
+    return Sharing(update=(over(wanted, live),) if differs(wanted, live) else ())
 
 
 def binding_after(sharing: Sharing, faults: Mapping[str, Fault], before: Object | None) -> Object | None:
@@ -99,20 +93,25 @@ def place_of(obj: Object) -> str:
     return f"Secret {metadata['name']}" if obj["kind"] == "Secret" else f"namespace {metadata['namespace']}"
 
 
-def copies_condition(faults: Mapping[str, Fault], shared: Sequence[str]) -> Condition:
-    """Whether every wanted place holds what is published; the first fault gives the reason, and all are told."""
+def copies_condition(faults: Mapping[str, Fault], shared: Sequence[str], missing: Sequence[str] = ()) -> Condition:
+    """Whether every wanted place holds what is published; the first fault gives the reason, and all are told.
+
+    `shared` are namespaces with a copy, `missing` are places that hold nothing yet, though nothing is wrong.
+    """
     kind = ConditionType.COPIES_PUBLISHED
     if faults:
         detail = "; ".join(f"{place}: {detail or reason}" for place, (reason, detail) in faults.items())
         return Condition(kind, "False", next(iter(faults.values()))[0], detail)
+    if missing:
+        return Condition(kind, "Unknown", Reason.WAITING_FOR_VERIFICATION, f"Nothing is yet in {', '.join(missing)}")
     return Condition(kind, "True", Reason.COPIES_PUBLISHED, f"Copies are in {', '.join(shared)}" if shared else "")
 
 
-def _differs(ours: Object, live: Object) -> bool:
+def differs(ours: Object, live: Object) -> bool:
     """Whether a copy says anything else than it should, also more."""
     return is_drifted(ours, live) or live.get("data") != ours["data"]
 
 
-def _over(ours: Object, live: Object) -> Object:
+def over(ours: Object, live: Object) -> Object:
     """With the uid of what is there, so that an object which has taken its place since is never written to."""
     return {**ours, "metadata": {**ours["metadata"], "uid": live["metadata"]["uid"]}}

@@ -117,16 +117,25 @@ def owner_key(obj: Object) -> Key | None:
     metadata = obj["metadata"]
     if obj["kind"] == names.KIND:
         return Key(metadata["namespace"], metadata["name"])
-    labels = metadata.get("labels", {})
-    name = labels.get(names.LABEL_RERANKER)
-    return Key(labels.get(names.LABEL_SOURCE_NAMESPACE) or metadata["namespace"], name) if name else None
+    name = metadata.get("labels", {}).get(names.LABEL_RERANKER)
+    return Key(_source_of(obj) or metadata["namespace"], name) if name else None
 
 
 def slot_of(obj: Object) -> tuple[str, str]:
     """Kind and name of an object among those of its reranker; a copy in another namespace says where it is."""
     metadata = obj["metadata"]
-    is_elsewhere = names.LABEL_SOURCE_NAMESPACE in metadata.get("labels", {})
+    is_elsewhere = _source_of(obj) is not None
     return obj["kind"], f"{metadata['namespace']}/{metadata['name']}" if is_elsewhere else metadata["name"]
+
+
+def _source_of(obj: Object) -> str | None:
+    """From which namespace a copy is.
+
+    Only of a copy: else whoever may create a pod anywhere could have it counted among those of another namespace.
+    """
+    labels = obj["metadata"].get("labels", {})
+    is_copy = obj["kind"] == "ConfigMap" and labels.get(names.LABEL_ROLE) == names.ROLE_COPY
+    return labels.get(names.LABEL_SOURCE_NAMESPACE) if is_copy else None
 
 
 def _relevant(obj: Object) -> bytes:

@@ -78,8 +78,9 @@ def _plan_desired(observed: Observed, revisions: dict[str, Object]) -> Publishin
     if endpoint is None:
         return Publishing(services)
     publication = _publication(observed, facts, desired, endpoint)
-    address = _check_address(observed, facts, endpoint) if is_switched else Publishing()
-    milvus = _check_milvus(observed, publication, facts) if is_switched else Publishing()
+    leads_there = is_switched and (observed.external is not None or bool(observed.ready_pods(desired)))
+    address = _check_address(observed, facts, endpoint) if leads_there else Publishing()
+    milvus = _check_milvus(observed, publication, facts) if leads_there else Publishing()
     may_publish = is_address_good(observed, endpoint) and is_milvus_good(observed, milvus.milvus_identity)
     differs = _differs(publication, published_as(observed, publication))
     if needs_a_check(observed, endpoint) or observed.wanted.spec.milvus.require_verified:

@@ -170,5 +170,12 @@ def test_what_milvus_says_of_its_version_decides_what_only_some_versions_know() 
     assert 5000 == json.loads(new["data"]["params.json"])["timeout_ms"]
 
 
+def test_without_a_pod_neither_the_address_nor_milvus_is_asked() -> None:
+    for spec in (ELSEWHERE, {"milvus": {"connection": CONNECTION}}):
+        suspended = dataclasses.replace(changed(serving(), suspend=True, **spec), pods=(), hosts=OPEN)
+        found = planned(suspended)
+        assert ((), None) == (found.verify, found.milvus)
+
+
 def test_a_revision_is_another_one_for_an_external_server() -> None:
     assert hash_of() != hash_of(external={"endpoint": OUTSIDE})
