@@ -13,6 +13,7 @@ Milvus takes the key of the reranker from its own configuration.
 import hashlib
 import json
 import os
+import signal
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +26,7 @@ SHOWN, CANDIDATES = 3, 50
 SENTENCES = (
     "The capital of France is Paris.",
     "The capital of Brazil is Brasilia.",
-    "What is the capital of France? Nobody in this story could tell.",
+    "Nobody knows what the capital of France is.",  # more words of the question, and no answer
     "Horses and cows are both animals.",
     "Bread is baked from flour and water.",
     "A kettle boils water for tea.",
@@ -148,6 +149,7 @@ def main() -> None:
     fill(client)
     if action == "serve":
         Handler.client = client
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # the first process of a pod ignores it otherwise
         ThreadingHTTPServer(("", PORT), Handler).serve_forever()
 
 

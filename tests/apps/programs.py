@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-import runpy
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pymilvus import DataType, MilvusClient
-
 from rerank_operator.milvus.config_map import build_data
-from rerank_operator.milvus.publication import Publication
 from tests.apps.environments import APPS, ensure
+from tests.builders import a_publication
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,21 +67,7 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
 
 def published(endpoint: str) -> dict[str, str]:
     """The data of the ConfigMap for a reranker at an endpoint."""
-    return build_data(
-        Publication(
-            config_map_name="demo-milvus",
-            namespace="demo",
-            function_name="demo",
-            input_field="text",
-            endpoint=endpoint,
-            model=MODEL,
-            model_revision=None,
-            max_length=512,
-            max_client_batch_size=256,
-            truncate_prompt_tokens=-1,
-            revision="5f8d7c",
-        )
-    )
+    return build_data(a_publication(endpoint=endpoint, model=MODEL))
 
 
 def mounted(folder: Path, endpoint: str) -> dict[str, str]:
@@ -105,23 +87,3 @@ def from_keys(endpoint: str) -> dict[str, str]:
         **files,
         **{name: text for name, text in data.items() if name.startswith("RERANK_")},
     }
-
-
-@functools.cache
-def toy_vector(text: str) -> tuple[float, ...]:
-    """The vector that the programs give to a text."""
-    return tuple(runpy.run_path(str(APPS / SEARCH.file))["embed"](text))
-
-
-def insert_sentence(client: MilvusClient, collection: str, sentence: str) -> None:
-    """Insert a copy of a row with another text and another key: each framework has fields of its own."""
-    described = client.describe_collection(collection)
-    (row, *_) = client.query(collection, filter="", limit=1, output_fields=["*"])
-    (key,) = (field["name"] for field in described["fields"] if field.get("is_primary"))
-    (vector,) = (field["name"] for field in described["fields"] if field["type"] == DataType.FLOAT_VECTOR)
-    if described["auto_id"]:
-        copy = {name: value for name, value in row.items() if name != key}
-    else:  # LlamaIndex keeps the key inside of other fields too
-        old = row[key]
-        copy = {name: value.replace(old, "new") if isinstance(value, str) else value for name, value in row.items()}
-    client.insert(collection, [{**copy, "text": sentence, vector: list(toy_vector(sentence))}])

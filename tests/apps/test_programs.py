@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 import pytest
-from pymilvus import MilvusClient
 
 from tests.apps.environments import APPS
-from tests.apps.programs import PROGRAMS, SEARCH, Program, environment, from_keys, insert_sentence, mounted
+from tests.apps.programs import PROGRAMS, SEARCH, Program, environment, from_keys, mounted
 from tests.doubles.milvus_lite_server import MilvusLite, free_port
 from tests.engine.server import VllmServer
 from tests.engine.tiny_reranker import ensure_model
@@ -54,15 +53,11 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
 @pytest.fixture(scope="module", params=PROGRAMS, ids=[program.file for program in PROGRAMS])
 def program(request: pytest.FixtureRequest, bed: Bed, tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """Each program in turn, its collection filled by itself twice, and one sentence more."""
+    """Each program in turn, its collection filled by itself, twice."""
     filled: Program = request.param
     variables = {"MILVUS_ADDRESS": bed.milvus, **mounted(tmp_path_factory.mktemp("config"), bed.engine)}
     for _ in range(2):
         filled.run("fill", variables=variables)
-    # A shared connection stays open and pings: after half a minute Milvus Lite has had too many, and drops it.
-    client = MilvusClient(bed.milvus, dedicated=True)
-    insert_sentence(client, filled.collection, NEAREST)
-    client.close()
     return filled
 
 

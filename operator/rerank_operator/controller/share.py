@@ -75,5 +75,8 @@ def _fault_of(error: ClientError, obj: Object) -> Fault:
         return Reason.COPY_REFUSED, f"{error} exists there and is not ours; it was not touched"
     if isinstance(error, NotFound):
         return Reason.NAMESPACE_MISSING, "it does not exist"
-    hint = " (a Secret needs publish.serviceBindings of the chart)" if obj["kind"] == "Secret" else ""
-    return Reason.COPY_REFUSED, f"{error}{hint}"
+    lacks_right = obj["kind"] == "Secret" and type(error) is ApiRejected
+    return (
+        Reason.COPY_REFUSED,
+        f"{error}{' (a Secret needs publish.serviceBindings of the chart)' if lacks_right else ''}",
+    )

@@ -115,3 +115,11 @@ def test_the_secret_is_in_the_status_only_when_it_was_written() -> None:
 
 def test_labels_of_a_copy_tell_its_reranker() -> None:
     assert "bge" == a_copy()["metadata"]["labels"][names.LABEL_RERANKER]
+
+
+def test_the_condition_does_not_claim_a_copy_that_is_yet_to_come() -> None:
+    told = copies_condition({}, ["shop"], ["namespace till"])
+
+    assert ("Unknown", Reason.WAITING_FOR_VERIFICATION) == (told.status, told.reason)
+    assert "Nothing is yet in namespace till" in told.message
+    assert Reason.COPY_REFUSED == copies_condition({"namespace desk": (Reason.COPY_REFUSED, "")}, [], ["x"]).reason

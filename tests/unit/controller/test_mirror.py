@@ -3,7 +3,8 @@
 import copy
 from typing import Any
 
-from rerank_operator.controller.mirror import Mirror
+from rerank_operator.api import names
+from rerank_operator.controller.mirror import Mirror, owner_key
 from rerank_operator.controller.values import Key
 from rerank_operator.resources.publication_copy import build_copy
 from tests.builders import a_resource, serving
@@ -111,3 +112,31 @@ def test_copies_in_two_namespaces_belong_to_their_reranker_and_do_not_replace_ea
     assert {("ConfigMap", "shop"), ("ConfigMap", "till")} == mirror.places()
     mirror.keep_only("ConfigMap", {(key, "till/bge-milvus")}, 9)
     assert ["till"] == [obj["metadata"]["namespace"] for obj in mirror.of(key)]
+
+
+def test_nothing_but_a_copy_belongs_to_a_reranker_of_another_namespace() -> None:
+    foreign = a_pod()
+    foreign["metadata"]["namespace"] = "shop"
+    foreign["metadata"]["labels"][names.LABEL_SOURCE_NAMESPACE] = "search"
+    (publication,) = serving().publications
+    posing = copy.deepcopy(publication)
+    posing["metadata"]["namespace"] = "shop"
+    posing["metadata"]["labels"][names.LABEL_SOURCE_NAMESPACE] = "search"
+    mirror = Mirror()
+    for obj in (foreign, posing):
+        mirror.put(obj)
+
+        assert Key("shop", "bge") == owner_key(obj)
+    assert [] == mirror.of(KEY)
+
+
+def test_a_deleted_copy_is_forgotten_and_the_one_of_that_name_elsewhere_stays() -> None:
+    mirror = Mirror()
+    (publication,) = serving().publications
+    copies = [build_copy(publication, namespace) for namespace in ("shop", "till")]
+    for obj in copies:
+        obj["metadata"]["resourceVersion"] = "1"
+        mirror.put(obj)
+
+    assert mirror.drop(copies[0])
+    assert ["till"] == [obj["metadata"]["namespace"] for obj in mirror.of(KEY)]
