@@ -49,7 +49,7 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
 @pytest.fixture(scope="module")
 def owner(lite: MilvusLite) -> Iterator[Pymilvus]:
     """Whoever owns the Milvus, with a collection of their own."""
-    connected = Pymilvus(lite.url)
+    connected = Pymilvus(lite.url, dedicated=True)
     connected.create_collection(USERS, dimension=2)
     connected.insert(USERS, [{"id": 1, "vector": [0.0, 1.0]}])
     yield connected

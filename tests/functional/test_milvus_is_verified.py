@@ -28,7 +28,7 @@ def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
 @pytest.fixture
 def gate(lite: MilvusLite) -> Iterator[MilvusGate]:
     """A full Milvus 2.6.6, as far as a check can tell; no collection is left in it at the end."""
-    owner = Pymilvus(lite.url)
+    owner = Pymilvus(lite.url, dedicated=True)  # a shared connection pings, and Milvus Lite drops it
     with MilvusGate(lite.address, model="model-a") as running:
         running.version = "2.6.6"
         yield running

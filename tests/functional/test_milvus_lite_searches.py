@@ -49,7 +49,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(address: str) -> Iterator[MilvusClient]:
-    connected = MilvusClient(address)
+    connected = MilvusClient(address, dedicated=True)
     create_collection(connected)
     yield connected
     connected.close()

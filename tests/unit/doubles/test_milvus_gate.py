@@ -26,7 +26,7 @@ TOKEN = "root:Milvus"  # noqa: S105
 @pytest.fixture(scope="module")
 def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusLite]:
     with MilvusLite(tmp_path_factory.mktemp("milvus")) as running:
-        client = MilvusClient(running.url)
+        client = MilvusClient(running.url, dedicated=True)
         schema = client.create_schema(auto_id=False)
         schema.add_field("id", DataType.INT64, is_primary=True)
         schema.add_field("text", DataType.VARCHAR, max_length=512)
@@ -98,9 +98,9 @@ def test_an_error_of_milvus_lite_comes_through(lite: MilvusLite, gate: MilvusGat
 def test_collections_can_be_made_and_dropped_through_the_gate(lite: MilvusLite, gate: MilvusGate) -> None:
     client = MilvusClient(gate.url, dedicated=True)
     client.create_collection("new", dimension=2)
-    assert {COLLECTION, "new"} == set(MilvusClient(lite.url).list_collections())
+    assert {COLLECTION, "new"} == set(MilvusClient(lite.url, dedicated=True).list_collections())
     client.drop_collection("new")
-    assert [COLLECTION] == MilvusClient(lite.url).list_collections()
+    assert [COLLECTION] == MilvusClient(lite.url, dedicated=True).list_collections()
     client.close()
 
 
