@@ -68,7 +68,7 @@ def test_a_copy_says_the_same_follows_and_goes_with_its_reranker(wide: World, sh
     wide.wait_until(shop.copy)
     assert published(wide)["data"] == (shop.copy() or {})["data"]
     wide.wait_until(lambda: "CopiesPublished" == copies_told(wide)[1])
-    assert [shop.name] == (wide.get("rerankservice", "bge") or {})["status"]["copies"]
+    wide.wait_until(lambda: [shop.name] == (wide.get("rerankservice", "bge") or {})["status"].get("copies"))
 
     wide.reranker(publish={"namespaces": [shop.name]}, milvus={"inputField": "body"})
     wide.wait_until(lambda: '"body"' in (shop.copy() or {})["data"]["function.json"])
@@ -83,10 +83,32 @@ def test_a_copy_says_the_same_follows_and_goes_with_its_reranker(wide: World, sh
         '{"data": {"params.json": "{}"}}',
     )
     wide.wait_until(lambda: published(wide)["data"] == (shop.copy() or {})["data"])
-    assert "finalizers" not in (shop.copy() or {})["metadata"]
+    for obj in (shop.copy(), published(wide), wide.get("rerankservice", "bge")):
+        assert "finalizers" not in (obj or {})["metadata"]
 
     wide.kubectl("delete", "rrs", "bge")
     wide.wait_until(lambda: shop.copy() is None)
+
+
+def test_a_key_that_somebody_adds_to_a_copy_goes_again(wide: World, shop: Shop) -> None:
+    shop.accept(wide.namespace)
+    wide.reranker(publish={"namespaces": [shop.name]})
+    wide.wait_until(shop.copy)
+    more = '{"data": {"more": "x"}}'
+    shop.kubectl("--namespace", shop.name, "patch", "configmap", "bge-milvus", "--type=merge", "-p", more)
+
+    wide.wait_until(lambda: published(wide)["data"] == (shop.copy() or {})["data"])
+
+
+def test_a_namespace_that_gets_none_delays_no_other(control_plane: ControlPlane, tmp_path: Path, shop: Shop) -> None:
+    with running_world(control_plane, tmp_path, {"RERANK_OPERATOR_WATCH_NAMESPACES": ""}) as quiet:
+        publish = {"namespaces": ["nowhere-at-all", shop.name]}
+        shop.accept(quiet.namespace)
+        quiet.reranker(publish=publish)
+        quiet.wait_for_reason("Ready")
+        quiet.wait_until(shop.copy, seconds=10)
+        quiet.reranker(publish=publish, milvus={"inputField": "body"})
+        quiet.wait_until(lambda: '"body"' in (shop.copy() or {})["data"]["function.json"], seconds=10)
 
 
 @produces(Reason.NAMESPACE_NOT_OPTED_IN, Reason.NAMESPACE_MISSING, by="API server")
@@ -95,6 +117,7 @@ def test_a_namespace_that_did_not_agree_gets_nothing_and_is_named(wide: World, s
     wide.wait_for_reason("Ready")
     wide.wait_until(lambda: "NamespaceNotOptedIn" == copies_told(wide)[1])
     assert "namespace nowhere-at-all: it does not exist" in copies_told(wide)[2]
+    assert "True" == wide.conditions()["Ready"]["status"]
     assert shop.copy() is None
 
     wide.reranker(publish={"namespaces": ["nowhere-at-all"]})
@@ -169,6 +192,16 @@ def test_the_secret_for_service_binding_comes_follows_and_goes(world: World) -> 
     world.reranker()
     world.wait_until(lambda: world.get("secret", "bge-binding") is None)
     world.wait_until(lambda: "binding" not in (world.get("rerankservice", "bge") or {})["status"])
+
+
+def test_the_entry_of_the_credential_goes_when_no_key_is_needed_any_more(world: World) -> None:
+    world.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "callers"}, "stringData": {"one": "sk-1"}})
+    world.engine("model-a").keys = frozenset({"sk-1"})
+    world.reranker(publish={"serviceBinding": True}, access={"bearerSecretRef": {"name": "callers"}})
+    world.wait_until(lambda: "credential" in (world.get("secret", "bge-binding") or {"data": {}})["data"])
+
+    world.reranker(model="model-b", publish={"serviceBinding": True})
+    world.wait_until(lambda: "credential" not in (world.get("secret", "bge-binding") or {})["data"])
 
 
 def test_a_foreign_secret_of_that_name_is_never_touched(world: World) -> None:

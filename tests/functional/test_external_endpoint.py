@@ -1,6 +1,7 @@
 """A rerank server that somebody else runs: nothing is deployed, and the same verification and publication apply."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def open_world(control_plane: ControlPlane, tmp_path: Path) -> Iterator[World]:
         yield running
 
 
-LOOPBACK = ",".join(f"127.{first}.1.{last}" for first in range(1, 251) for last in range(30))
+# Every host that this process gives to an engine (`world._unused_host`), whatever ran before.
+LOOPBACK = ",".join(f"127.{1 + os.getpid() % 250}.{third}.{last}" for third in range(1, 9) for last in range(1, 251))
 
 
 def external(world: World, model: str = "model-a", name: str = "bge", **spec: object) -> str:

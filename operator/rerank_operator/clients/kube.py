@@ -6,7 +6,7 @@ do not know, and cost 60 MiB of memory.
 
 import dataclasses
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
 
@@ -202,8 +202,8 @@ class KubeClient:
         """Post a core/v1 Event."""
         await self._request("POST", EVENTS.path(event["metadata"]["namespace"]), None, event)
 
-    async def update(self, obj: dict[str, Any]) -> dict[str, Any]:
-        """Put our fields into an object that is there, and leave those of others alone.
+    async def update(self, obj: dict[str, Any], whole: Collection[str] = ()) -> dict[str, Any]:
+        """Put our fields into an object that is there, and leave those of others alone, except in the fields `whole`.
 
         Not server-side apply: an object that was created with POST (which alone never overwrites) has an owner of
         its fields that apply cannot take list entries from, so that a changed port of a Service would be added.
@@ -212,7 +212,8 @@ class KubeClient:
         kind, metadata = KINDS[obj["kind"]], obj["metadata"]
         path = kind.path(metadata["namespace"], metadata["name"])
         live = await self._request("GET", path)
-        return await self._request("PUT", path, {"fieldManager": names.FIELD_MANAGER}, overlay(live, obj))
+        ours = {**overlay(live, obj), **{field: obj[field] for field in whole}}
+        return await self._request("PUT", path, {"fieldManager": names.FIELD_MANAGER}, ours)
 
     async def dry_run(self, method: str, obj: dict[str, Any], **query: str) -> dict[str, Any]:
         """What a POST, a PUT or a PATCH (server-side apply) of an object would store; nothing is written."""

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from rerank_operator.api import names
 from rerank_operator.api.conditions import Condition, ConditionType
 from rerank_operator.api.reasons import Reason
 from rerank_operator.controller.copies import copies_condition
@@ -122,7 +123,11 @@ def copies_published(observed: Observed) -> Condition | None:
     publish = observed.wanted.spec.publish
     if not (publish.namespaces or publish.service_binding) or observed.published is None:
         return None
-    return copies_condition(observed.copy_faults, _shared(observed))
+    shared = _shared(observed)
+    missing = [f"namespace {name}" for name in publish.namespaces if name not in (*shared, observed.key.namespace)]
+    if publish.service_binding and observed.binding is None:
+        missing.append(f"Secret {names.binding_name(observed.key.name)}")
+    return copies_condition(observed.copy_faults, shared, missing)
 
 
 def further_status(observed: Observed) -> Object:

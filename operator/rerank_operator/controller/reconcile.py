@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rerank_operator.api.conditions import Condition, ConditionType
@@ -102,10 +103,8 @@ class Reconciler:
             trouble = {"refused": (Reason.INVALID_SPEC, seen)}
         observed = dataclasses.replace(observed, milvus_identity=plan.milvus_identity)
         await self._report(key, observed, trouble)
-        if any(trouble.values()):
-            return RETRY_TROUBLE_SECONDS
         # What was switched away from goes in a round of its own, planned from what is then true.
-        return 0.0 if published else plan.requeue_after
+        return _pause(trouble, 0.0 if published else plan.requeue_after)
 
     def _refusal(self, observed: Observed) -> Fault | None:
         """Why a new revision would fail for certain. One that exists is left alone: a newer catalog stops nothing."""
@@ -159,3 +158,12 @@ class Reconciler:
             await self.kube.post_event(event)
         except ClientError as error:  # an Event is a courtesy: the condition says the same
             logger.warning("an event was not posted", extra={"error": str(error)})
+
+
+def _pause(trouble: Mapping[str, Any], pause: float | None) -> float | None:
+    """Seconds until the next round; a place that takes no copy delays nothing else."""
+    if trouble.get("conflicts") or trouble.get("refused"):
+        return RETRY_TROUBLE_SECONDS
+    if trouble.get("copy_faults"):
+        return RETRY_TROUBLE_SECONDS if pause is None else min(pause, RETRY_TROUBLE_SECONDS)
+    return pause

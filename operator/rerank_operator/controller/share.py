@@ -19,6 +19,8 @@ from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.pods import Object
 from rerank_operator.controller.values import Fault
 
+# A key more in a copy would contradict what is published: nobody else has a part of it.
+_OURS_ALONE = ("data",)
 _OF_ONE_PLACE = (AlreadyExists, ApiRejected, NameConflict, NamespaceTerminating, NotFound, ObjectInvalid)
 
 
@@ -47,13 +49,13 @@ async def _try(step: Awaitable[None], obj: Object, faults: dict[str, Fault]) -> 
 async def _create(obj: Object, kube: KubeClient, mirror: Mirror) -> None:
     written = await kube.create(obj)
     if differs(obj, written):  # it was there already, and nothing had told of it
-        written = await kube.update(over(obj, written))
+        written = await kube.update(over(obj, written), _OURS_ALONE)
     _keep(written, mirror)
 
 
 async def _update(obj: Object, kube: KubeClient, mirror: Mirror) -> None:
     try:
-        _keep(await kube.update(obj), mirror)
+        _keep(await kube.update(obj, _OURS_ALONE), mirror)
     except (AlreadyExists, NotFound):  # it changed, or went, since it was looked at: creating tells whose the name is
         metadata = {field: value for field, value in obj["metadata"].items() if field != "uid"}
         await _create({**obj, "metadata": metadata}, kube, mirror)

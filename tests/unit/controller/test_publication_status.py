@@ -7,11 +7,17 @@ import pytest
 
 from rerank_operator.api.conditions import Condition, ConditionType
 from rerank_operator.api.reasons import Reason
-from rerank_operator.controller.publication_status import config_published, further_status, milvus_verified
+from rerank_operator.controller.publication_status import (
+    config_published,
+    copies_published,
+    further_status,
+    milvus_verified,
+)
 from rerank_operator.controller.status import judge_conditions
 from rerank_operator.controller.values import MilvusRecord, Observed, Record, subject_of
 from rerank_operator.rerank.verdict import RIGHT, Verdict
 from rerank_operator.resources.allowed_hosts import AllowedHosts
+from rerank_operator.resources.publication_copy import build_copy
 from tests.builders import a_resource, changed, deployed, observed, serving
 from tests.produces import produces
 
@@ -137,3 +143,17 @@ def test_an_external_server_is_judged_by_its_answers() -> None:
     wrong = dataclasses.replace(seen, records={subject: Record(Verdict(Reason.RANKING_WRONG, "scored badly"))})
     assert Reason.RANKING_WRONG is ready_of(wrong).reason
     assert ready_of(wrong).message.startswith(f"{OUTSIDE}: scored badly.")
+
+
+def test_copies_are_told_of_only_when_they_are_there() -> None:
+    before = changed(serving(), publish={"namespaces": ["shop", "search"], "serviceBinding": True})
+    copies = (build_copy(before.publications[0], "shop"),)
+    binding = {"kind": "Secret", "metadata": {"name": "bge-binding"}}
+    told = [
+        copies_published(dataclasses.replace(before, **parts))
+        for parts in ({}, {"copies": copies}, {"copies": copies, "binding": binding})
+    ]
+
+    assert ["Unknown", "Unknown", "True"] == [condition.status for condition in told if condition]
+    assert "namespace shop, Secret bge-binding" in (told[0].message if told[0] else "")
+    assert None is copies_published(changed(serving()))

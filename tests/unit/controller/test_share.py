@@ -1,6 +1,7 @@
 """What is written in further places, and what becomes of a place that refuses."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any, cast
 
 import pytest
@@ -45,7 +46,8 @@ class Kube:
     async def create(self, obj: Object) -> Object:
         return self._answer("create", obj)
 
-    async def update(self, obj: Object) -> Object:
+    async def update(self, obj: Object, whole: Collection[str]) -> Object:
+        assert ["data"] == list(whole)
         return self._answer("update", obj)
 
     async def delete(self, _kind: Kind, namespace: str, _name: str, uid: str) -> bool:
