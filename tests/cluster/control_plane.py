@@ -16,7 +16,7 @@ from typing import Self
 
 from tests.cluster.binaries import binary
 from tests.cluster.components import ApiServer, api_server_flags, etcd_flags
-from tests.cluster.errors import ClusterError
+from tests.cluster.errors import ClusterError, KubectlError
 from tests.cluster.kubectl import get, run_kubectl, tls_context
 from tests.cluster.network import SERVICE_RANGE
 from tests.cluster.pki import Authority
@@ -96,6 +96,7 @@ class ControlPlane:
         if self._manifests:
             files = [argument for path in self._manifests for argument in ("--filename", str(path))]
             self.kubectl("apply", "--server-side", *files)
+            self._wait_for_new_kinds()
         self._start_controllers()
 
     def stop(self) -> None:
@@ -206,6 +207,23 @@ class ControlPlane:
             seconds=_START_SECONDS,
             needed=[self._running_api_server()],
         )
+
+    def _wait_for_new_kinds(self) -> None:
+        """Wait until discovery lists the kind of each CRD, which is a moment after the CRD itself is there."""
+        wanted = set(self.kubectl("get", "crds", "--output=jsonpath={.items[*].metadata.name}").split())
+        wait_until(
+            lambda: wanted <= self._discovered(),
+            f"the API server lists {', '.join(sorted(wanted))}",
+            seconds=_START_SECONDS,
+            needed=[self._running_api_server()],
+        )
+
+    def _discovered(self) -> set[str]:
+        """Return the names of all kinds, asked for anew, and as the garbage collector asks."""
+        try:
+            return set(self.kubectl("api-resources", "--output=name").split())
+        except KubectlError:
+            return set()
 
     def _is_found(self, path: str) -> bool:
         return get(self.url + path, self._tls) is not None
