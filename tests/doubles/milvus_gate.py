@@ -51,13 +51,18 @@ class MilvusGate:
     version. ``refusals`` and ``delays`` (in seconds) are by the name of a call, or ``"*"``. ``token`` is what a client
     has to send. ``ignores_functions`` is what Milvus before 2.6 does. ``provider_enabled`` and ``credentials`` (key by
     name) are those of milvus.yaml. ``model`` is the name that Lite sends; Milvus sends none. With ``certificate`` (key
-    and chain, PEM) it speaks TLS.
+    and chain, PEM) it speaks TLS, and with ``authority`` (PEM) it takes only clients with a certificate of that one.
 
     ``calls`` are the names of all calls, in order.
     """
 
     def __init__(
-        self, address: str, *, model: str = "tiny-reranker", certificate: tuple[bytes, bytes] | None = None
+        self,
+        address: str,
+        *,
+        model: str = "tiny-reranker",
+        certificate: tuple[bytes, bytes] | None = None,
+        authority: bytes | None = None,
     ) -> None:
         self.version = ""
         self.refusals: dict[str, Refusal] = {}
@@ -73,7 +78,7 @@ class MilvusGate:
         if certificate is None:
             self._scheme, self._port = "http", self._server.add_insecure_port("127.0.0.1:0")
         else:
-            credentials = grpc.ssl_server_credentials([certificate])
+            credentials = grpc.ssl_server_credentials([certificate], authority, authority is not None)
             self._scheme, self._port = "https", self._server.add_secure_port("127.0.0.1:0", credentials)
         self._stopped = threading.Event()
 

@@ -36,6 +36,7 @@ USERS = "documents"
 OURS = "rerank_operator_check_"
 TOKEN = "searcher:a-password-of-milvus"  # noqa: S105
 KEY = "a-key-of-the-model"
+PRIVATE = "a-private-key"
 DEADLINE = 60.0
 FORBIDDEN = "Privilege{}: permission deny to searcher in the `default` database"
 
@@ -373,7 +374,7 @@ def test_a_check_that_is_called_off_drops_its_collection(
     assert [] == sessions()
 
 
-def test_token_and_key_are_in_no_argument_and_in_no_environment(
+def test_token_and_keys_are_in_no_argument_and_in_no_environment(
     gate: MilvusGate, engine: EngineDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-somebody-else")
@@ -382,7 +383,8 @@ def test_token_and_key_are_in_no_argument_and_in_no_environment(
 
     async def look() -> None:
         nonlocal told
-        task = asyncio.create_task(MilvusClient().check(a_request(gate.url, engine.url, token=TOKEN, api_key=KEY)))
+        own = {"token": TOKEN, "api_key": KEY, "client_pem": "a-certificate", "client_key": PRIVATE}
+        task = asyncio.create_task(MilvusClient().check(a_request(gate.url, engine.url, **own)))
         await until(lambda: "Search" in gate.calls)
         (pid,) = sessions()
         told = told_about(pid)
@@ -391,7 +393,7 @@ def test_token_and_key_are_in_no_argument_and_in_no_environment(
 
     asyncio.run(look())
     assert b"milvus_session" in told
-    assert [] == [secret for secret in (TOKEN, KEY, "of-somebody-else") if secret.encode() in told]
+    assert [] == [secret for secret in (TOKEN, KEY, PRIVATE, "of-somebody-else") if secret.encode() in told]
 
 
 def test_a_certificate_of_ones_own_is_trusted_and_leaves_no_file(
@@ -411,6 +413,40 @@ def test_a_certificate_of_ones_own_is_trusted_and_leaves_no_file(
             request = a_request(gate.url, engine.url, **{**trusted, **wrong})
             assert Reason.MILVUS_UNREACHABLE is verdict_of(request, check(request))[0]
     assert [] == list(place.iterdir())
+
+
+@produces(Reason.MILVUS_UNREACHABLE, by="Milvus")
+def test_a_milvus_that_asks_for_a_client_certificate_is_shown_the_one_of_the_secret(
+    lite: MilvusLite, owner: Pymilvus, engine: EngineDouble, tmp_path: Path
+) -> None:
+    ours, other = Authority(tmp_path / "ours"), Authority(tmp_path / "other")
+    issued = ours.issue_server("milvus", "/CN=milvus", ["milvus.search.svc"])
+    own, foreign = ours.issue_client("operator", "operator"), other.issue_client("operator", "operator")
+    authority = ours.certificate.read_text()
+    pair = {"client_pem": own.certificate.read_text(), "client_key": own.key.read_text()}
+    base = {"ca_pem": authority, "server_name": "milvus.search.svc", **pair}
+    none, unlike = {"client_pem": None, "client_key": None}, {"client_key": foreign.key.read_text()}
+    strange = {"client_pem": foreign.certificate.read_text(), **unlike}
+    certificate = (issued.key.read_bytes(), issued.certificate.read_bytes())
+
+    with MilvusGate(lite.address, model=MODEL, certificate=certificate, authority=authority.encode()) as gate:
+        right = a_request(gate.url, engine.url, **base)
+        assert Reason.MILVUS_VERIFIED is verdict_of(right, check(right))[0]
+        for wrong, words in (
+            (
+                none,
+                "If Milvus asks for a client certificate (tlsMode 2), set spec.milvus.connection.tls.clientSecretRef",
+            ),
+            (strange, "Milvus may refuse the certificate of spec.milvus.connection.tls.clientSecretRef"),
+            (unlike, "tls.crt and tls.key of spec.milvus.connection.tls.clientSecretRef must be PEM and a pair"),
+            ({"ca_pem": None}, "CERTIFICATE_VERIFY_FAILED"),  # not of a public one, which is what is trusted then
+        ):
+            request = a_request(gate.url, engine.url, **{**base, **wrong})
+            reason, detail = verdict_of(request, check(request))
+            assert Reason.MILVUS_UNREACHABLE is reason
+            assert words in detail
+            assert not any(line in detail for line in own.key.read_text().splitlines())
+    assert [] == left_in(owner)
 
 
 def test_the_operator_itself_never_has_pymilvus() -> None:

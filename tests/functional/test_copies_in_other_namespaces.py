@@ -134,6 +134,32 @@ def test_a_namespace_that_agrees_no_more_loses_its_copy(wide: World, shop: Shop)
     wide.wait_until(lambda: "NamespaceNotOptedIn" == copies_told(wide)[1])
 
 
+def test_a_namespace_that_agrees_no_more_loses_its_copy_also_while_the_reranker_is_refused(
+    wide: World, shop: Shop
+) -> None:
+    shop.accept(wide.namespace)
+    wide.reranker(publish={"namespaces": [shop.name]})
+    wide.wait_until(shop.copy)
+    wide.reranker(model="mixedbread-ai/mxbai-rerank-base-v1", publish={"namespaces": [shop.name]})
+    wide.wait_for_reason("ModelRefused")
+    assert shop.copy() is not None
+
+    shop.accept(None)
+    wide.wait_until(lambda: shop.copy() is None)
+    assert "model-a" == published(wide)["data"]["RERANK_MODEL"]
+
+
+@produces(Reason.NAMESPACE_MISSING, by="API server")
+def test_a_namespace_that_the_operator_does_not_watch_gets_none(world: World, shop: Shop) -> None:
+    shop.accept(world.namespace)
+    world.reranker(publish={"namespaces": [shop.name]})
+    world.wait_for_reason("Ready")
+
+    world.wait_until(lambda: "NamespaceMissing" == copies_told(world)[1])
+    assert f"namespace {shop.name}: the operator does not watch it" in copies_told(world)[2]
+    assert shop.copy() is None
+
+
 def test_a_reranker_that_was_deleted_while_the_operator_was_away_leaves_no_copy(wide: World, shop: Shop) -> None:
     shop.accept(wide.namespace)
     wide.reranker(publish={"namespaces": [shop.name]})

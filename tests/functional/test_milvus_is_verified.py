@@ -10,6 +10,7 @@ from pymilvus import MilvusClient as Pymilvus
 
 from rerank_operator.api.reasons import Reason
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.pki import Authority
 from tests.doubles.milvus_gate import MilvusGate
 from tests.doubles.milvus_lite_server import MilvusLite, free_port
 from tests.functional.test_external_endpoint import LOOPBACK, published
@@ -167,6 +168,40 @@ def test_the_token_and_the_key_reach_milvus_and_nobody_else(open_world: World, g
     for text in (everything, open_world.operator.log_text):
         assert token not in text
         assert key not in text
+
+
+def test_a_milvus_that_asks_for_a_certificate_is_shown_that_of_the_secret(
+    open_world: World, lite: MilvusLite, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    server, client = (
+        authority.issue_server("milvus", "/CN=milvus", ["milvus.search.svc"]),
+        authority.issue_client("c", "c"),
+    )
+    certificates, private = authority.certificate.read_text(), client.key.read_text()
+    own = {"tls.crt": client.certificate.read_text(), "tls.key": private}
+    kinds: dict[str, Object] = {
+        "ConfigMap": {"data": {"ca.crt": certificates}},
+        "Secret": {"type": "kubernetes.io/tls", "stringData": own},
+    }
+    for kind, content in kinds.items():
+        open_world.apply({"apiVersion": "v1", "kind": kind, "metadata": {"name": "milvus-tls"}, **content})
+    tls: Object = {"caBundle": {"configMapName": "milvus-tls"}, "serverName": "milvus.search.svc"}
+    pair = (server.key.read_bytes(), server.certificate.read_bytes())
+
+    with MilvusGate(lite.address, model="model-a", certificate=pair, authority=certificates.encode()) as gate:
+        reranker(open_world, gate.url, {"tls": tls})
+        condition = wait_for(open_world, "MilvusUnreachable")
+        assert "False" == condition["status"]
+        assert "set spec.milvus.connection.tls.clientSecretRef" in condition["message"]
+        assert [] == gate.calls
+
+        reranker(open_world, gate.url, {"tls": {**tls, "clientSecretRef": {"name": "milvus-tls"}}})
+        assert "True" == wait_for(open_world, "MilvusVerified")["status"]
+
+    everything = open_world.kubectl("get", "rrs,configmaps,deployments,controllerrevisions,events", "-o", "yaml")
+    for line in private.splitlines():
+        assert line not in everything + open_world.operator.log_text
 
 
 def test_a_restart_of_the_operator_changes_no_status(open_world: World, gate: MilvusGate) -> None:

@@ -149,3 +149,26 @@ def test_a_converged_load_balancer_is_not_written_to(world: World) -> None:
     world.operator.start()
 
     assert before == world.settle()
+
+
+def annotations_of_service(world: World) -> dict[str, str]:
+    found: dict[str, str] = (world.get("service", "bge") or {})["metadata"].get("annotations", {})
+    return found
+
+
+def test_an_annotation_that_leaves_the_spec_leaves_the_service_and_one_of_others_stays(world: World) -> None:
+    theirs = {"others.example.com/note": "x"}
+    world.reranker(service={"annotations": {"example.com/internal": "true", "example.com/size": "small"}})
+    world.wait_for_reason("Ready")
+    world.kubectl("annotate", "service", "bge", "others.example.com/note=x")
+
+    world.reranker(service={"annotations": {"example.com/size": "large"}})
+    left = {"example.com/size": "large", "rerank-operator.io/annotations": "example.com/size", **theirs}
+    world.wait_until(lambda: left == annotations_of_service(world))
+    world.reranker()
+    world.wait_until(lambda: theirs == annotations_of_service(world))
+    before = world.settle()
+    world.operator.stop()
+    world.operator.start()
+
+    assert before == world.settle()

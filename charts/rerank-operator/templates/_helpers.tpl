@@ -122,7 +122,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
   verbs: [get]
 {{- if .Values.access.readSecrets }}
 # By its name: the key of spec.access.bearerSecretRef, with which the operator asks the model as Milvus does, and the
-# token of spec.milvus.connection.tokenSecretRef, with which it asks Milvus.
+# token of spec.milvus.connection.tokenSecretRef and the certificate of its tls.clientSecretRef, with which it asks
+# Milvus.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]

@@ -31,6 +31,10 @@ ANNOTATION_FAILED: Final = f"{GROUP}/failed"
 # On a Deployment: how many pods that went wrong were restarted one after another, and when the last one was.
 ANNOTATION_RESTARTS: Final = f"{GROUP}/restarts"
 
+# On a Service and an Ingress: which of its annotations came from the spec, with commas. One that leaves the spec goes,
+# and those of others stay.
+ANNOTATION_FROM_SPEC: Final = f"{GROUP}/annotations"
+
 # On a copy: the namespace of its reranker. On a Namespace: from where it takes copies, with commas, or `*`.
 LABEL_SOURCE_NAMESPACE: Final = f"{GROUP}/source-namespace"
 ANNOTATION_ACCEPTS: Final = f"{GROUP}/accept-publications-from"

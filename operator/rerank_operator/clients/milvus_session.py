@@ -9,14 +9,14 @@ the time.
 """
 
 import contextlib
+import importlib.resources
 import logging
 import os
 import signal
 import socket
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -60,8 +60,8 @@ class Session:
         kept_back = min(self._request.timeout * _KEPT_BACK, _MOST_KEPT_BACK)
         signal.signal(signal.SIGALRM, self._time_is_up)
         signal.signal(signal.SIGTERM, self._called_off)
-        with _certificates(self._request.ca_pem) as ca_path:
-            error = self._within(self._request.timeout - kept_back, lambda: self._try(ca_path))
+        with _certificates(self._request) as tls:
+            error = self._within(self._request.timeout - kept_back, lambda: self._try(tls))
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             unknown = self._within(kept_back, self._clean_up) if self._has_own else ""
         if unknown:  # nobody can tell what is there
@@ -105,9 +105,9 @@ class Session:
             self._may_end = False
             raise Ended(why)
 
-    def _try(self, ca_path: str) -> None:
+    def _try(self, tls: Mapping[str, str]) -> None:
         request = self._request
-        self._connect(ca_path)
+        self._connect(tls)
         self._stage = Stage.VERSION
         self._version = self._client.get_server_version(timeout=self._left())
         if request.search and not is_too_old(self._version, needs_key=request.needs_key):
@@ -121,7 +121,7 @@ class Session:
             self._search()
         self._stage = Stage.DONE
 
-    def _connect(self, ca_path: str) -> None:
+    def _connect(self, tls: Mapping[str, str]) -> None:
         import pymilvus  # noqa: PLC0415 - only this process may have it
 
         address = urlsplit(self._request.uri)
@@ -129,7 +129,6 @@ class Session:
         # pymilvus cannot tell a host that is away from one that is slow.
         with socket.create_connection((address.hostname or "", port), timeout=min(CONNECT_SECONDS, self._left())):
             pass
-        tls = {"server_pem_path": ca_path, "server_name": self._request.server_name or ""}
         self._client = pymilvus.MilvusClient(
             self._request.uri,
             token=self._request.token or "",
@@ -138,7 +137,7 @@ class Session:
             dedicated=True,
             # Like every address that the operator calls: directly.
             grpc_options={"grpc.enable_http_proxy": 0},
-            **(tls if address.scheme == "https" else {}),
+            **tls,
         )
 
     def _tidy(self) -> None:
@@ -213,15 +212,35 @@ class Session:
 
 
 @contextlib.contextmanager
-def _certificates(pem: str | None) -> Iterator[str]:
-    """A file with the certificates while it is needed, which is also when pymilvus connects anew; empty for none."""
-    if pem is None:
-        yield ""
+def _certificates(request: MilvusRequest) -> Iterator[dict[str, str]]:
+    """What pymilvus is told for TLS. The files stay for the whole check: it reads them whenever it connects anew.
+
+    pymilvus shows a certificate only with `ca_pem_path` and without `server_pem_path`. So where no certificates to
+    trust are named, those are that gRPC trusts by itself.
+    """
+    if urlsplit(request.uri).scheme != "https":
+        yield {}
         return
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as file:
-        file.write(pem)
-        file.flush()
-        yield file.name
+    with contextlib.ExitStack() as files:
+        trusted = "" if request.ca_pem is None else _file(files, request.ca_pem)
+        if request.client_pem is None or request.client_key is None:
+            tls = {"server_pem_path": trusted}
+        else:
+            public = importlib.resources.files("grpc._cython") / "_credentials" / "roots.pem"
+            tls = {
+                "ca_pem_path": trusted or str(public),
+                "client_pem_path": _file(files, request.client_pem),
+                "client_key_path": _file(files, request.client_key),
+            }
+        yield {**tls, "server_name": request.server_name or ""}
+
+
+def _file(files: contextlib.ExitStack, text: str) -> str:
+    """Path of a file that is in memory only, and in no folder: it is gone with the process, also after SIGKILL."""
+    file = files.enter_context(os.fdopen(os.memfd_create("pem"), "w", encoding="utf-8"))
+    file.write(text)
+    file.flush()
+    return f"/proc/self/fd/{file.fileno()}"
 
 
 def _words_of(failure: BaseException) -> str:

@@ -1,24 +1,22 @@
 """Try what is published in a Milvus, beside the workers, and keep what it said."""
 
 import asyncio
-import base64
-import binascii
 import json
 import secrets
 import time
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from rerank_operator.api.reasons import Reason
-from rerank_operator.api.v1alpha1 import MilvusCheck
-from rerank_operator.clients.errors import ApiRejected, ClientError
-from rerank_operator.clients.kube import CONFIG_MAPS, SECRETS, Kind, KubeClient
+from rerank_operator.api.v1alpha1 import MilvusCheck, MilvusConnection
+from rerank_operator.clients.errors import ClientError
+from rerank_operator.clients.kube import CONFIG_MAPS, SECRETS, KubeClient
 from rerank_operator.clients.milvus import MilvusClient, MilvusSessionFailed, MilvusSessionTooSlow
 from rerank_operator.controller.decisions import MilvusTarget
+from rerank_operator.controller.references import UnresolvedError, first_key, texts
 from rerank_operator.controller.values import Fault, Key, MilvusRecord
-from rerank_operator.diagnosis.milvus_words import reason_of
-from rerank_operator.engine.keys import keys_of
+from rerank_operator.diagnosis.milvus_words import certificate_hint, reason_of
 from rerank_operator.milvus.trial import MilvusAnswer, MilvusRequest, Stage, judge
 from rerank_operator.resources.allowed_hosts import AllowedHosts
 
@@ -28,15 +26,9 @@ FIRST_RETRY_SECONDS: Final = 30.0
 LONGEST_RETRY_SECONDS: Final = 600.0
 _RIGHT: Final = {Reason.MILVUS_VERIFIED, Reason.SEARCH_NOT_CHECKED}
 _SPREAD: Final = 0.05
+# As in every Secret of type kubernetes.io/tls: the certificate, and its private key.
+_PAIR: Final = ("tls.crt", "tls.key")
 _LEFT: Final = "could not be dropped"
-
-
-class CannotAskError(Exception):
-    """What a check needs is missing; holds why."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.fault: Fault = reason, detail
 
 
 class MilvusChecker:
@@ -90,72 +82,55 @@ class MilvusChecker:
 
     async def _check(self, target: MilvusTarget) -> tuple[str | None, Fault]:
         """Version and finding; raises ClientError when the API server is away."""
+        uri = target.connection.uri
+        if not self._allowed.allow(uri, target.key.namespace):
+            return None, (Reason.HOST_NOT_ALLOWED, f"milvus.connection.uri {uri!r} is not allowed")
         try:
             request = await self._request(target)
             answer = await self._milvus.check(request)
-        except CannotAskError as error:
-            return None, error.fault
+        except UnresolvedError as error:
+            return None, (error.reason or Reason.MILVUS_UNAUTHORIZED, str(error))
         except MilvusSessionTooSlow as error:
-            return None, (Reason.MILVUS_TOO_SLOW, f"Milvus at {target.connection.uri}: {error}")
+            return None, (Reason.MILVUS_TOO_SLOW, f"Milvus at {uri}: {error}")
         except MilvusSessionFailed as error:
-            return None, (Reason.MILVUS_ERROR, f"Milvus at {target.connection.uri}: {error}")
+            return None, (Reason.MILVUS_ERROR, f"Milvus at {uri}: {error}")
         return answer.version, verdict_of(request, answer)
 
     async def _request(self, target: MilvusTarget) -> MilvusRequest:
-        """Everything that a check is told, its secrets read anew; raises CannotAskError."""
+        """Everything that a check is told, its secrets read anew; raises UnresolvedError."""
         connection, namespace = target.connection, target.key.namespace
-        if not self._allowed.allow(connection.uri, namespace):
-            raise CannotAskError(Reason.HOST_NOT_ALLOWED, f"milvus.connection.uri {connection.uri!r} is not allowed")
-        token, ca_pem = connection.token_secret_ref, connection.tls and connection.tls.ca_bundle
+        credentials = await self._credentials(connection, namespace)
         return MilvusRequest(
             uri=connection.uri,
-            token=await self._text(SECRETS, namespace, token.name, token.key) if token else None,
             database=connection.database,
-            ca_pem=await self._text(CONFIG_MAPS, namespace, ca_pem.config_map_name, ca_pem.key) if ca_pem else None,
             server_name=connection.tls and connection.tls.server_name,
             search=connection.check is MilvusCheck.SEARCH,
             function=json.loads(target.data["function.json"]),
             lite_params=json.loads(target.data["milvus-lite.json"]),
-            api_key=await self._key(namespace, target.secret),
+            api_key=await first_key(self._kube, namespace, target.secret),
             query=target.question.query,
             documents=target.question.documents,
             best=target.question.best,
             timeout=float(connection.timeout_seconds),
             id=secrets.token_hex(4),
             now=time.time(),
+            **credentials,
         )
 
-    async def _key(self, namespace: str, secret: str | None) -> str | None:
-        """A key that callers of the model use."""
-        if secret is None:
-            return None
-        keys = keys_of(await self._data(SECRETS, namespace, secret))
-        if not keys:
-            raise CannotAskError(Reason.SECRET_KEY_MISSING, f"Secret {secret!r} holds no key")
-        return keys[0]
-
-    async def _text(self, kind: Kind, namespace: str, name: str, key: str) -> str:
-        """One value of a Secret or a ConfigMap, without blanks around it."""
-        data = await self._data(kind, namespace, name)
-        if key not in data:
-            raise CannotAskError(Reason.SECRET_KEY_MISSING, f"{kind.kind} {name!r} has no key {key!r}")
-        try:
-            text = base64.b64decode(data[key]).decode() if kind is SECRETS else data[key]
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise CannotAskError(
-                Reason.SECRET_KEY_MISSING, f"key {key!r} of {kind.kind} {name!r} is no text"
-            ) from error
-        return str(text).strip()
-
-    async def _data(self, kind: Kind, namespace: str, name: str) -> Mapping[str, Any]:
-        try:
-            found = await self._kube.get(kind, namespace, name)
-        except ApiRejected as error:
-            detail = f"the operator may not read {kind.kind} {name!r}: {error}"
-            raise CannotAskError(Reason.MILVUS_UNAUTHORIZED, detail) from error
-        if found is None:
-            raise CannotAskError(Reason.SECRET_MISSING, f"{kind.kind} {name!r} does not exist")
-        return found.get("data") or {}
+    async def _credentials(self, connection: MilvusConnection, namespace: str) -> dict[str, str]:
+        """Token and certificates, by their names in a MilvusRequest; raises UnresolvedError."""
+        told, kube = {}, self._kube
+        if token := connection.token_secret_ref:
+            (told["token"],) = await texts(kube, SECRETS, namespace, token.name, token.key)
+        if bundle := connection.tls and connection.tls.ca_bundle:
+            (told["ca_pem"],) = await texts(kube, CONFIG_MAPS, namespace, bundle.config_map_name, bundle.key)
+        if client := connection.tls and connection.tls.client_secret_ref:
+            pair = await texts(kube, SECRETS, namespace, client.name, *_PAIR)
+            if "" in pair:  # gRPC would abort the process, or show no certificate
+                detail = f"key {_PAIR[pair.index('')]!r} of Secret {client.name!r} is empty"
+                raise UnresolvedError(Reason.SECRET_KEY_MISSING, detail)
+            told["client_pem"], told["client_key"] = pair
+        return told
 
 
 def verdict_of(request: MilvusRequest, answer: MilvusAnswer) -> Fault:
@@ -170,6 +145,9 @@ def verdict_of(request: MilvusRequest, answer: MilvusAnswer) -> Fault:
         reason = None
     if reason is None:
         reason, detail = judge(request, answer)
+    elif answer.stage is Stage.CONNECT and request.uri.startswith("https://"):
+        hint = certificate_hint(answer.error, is_shown=request.client_pem is not None)
+        detail = f"{detail.removesuffix('.')}. {hint}" if hint else detail
     left = f"; {', '.join(answer.left_over)} {_LEFT}" if answer.left_over else ""
     who = f"Milvus {answer.version}" if answer.version else "Milvus"
     return reason, f"{who} at {request.uri}: {detail}{left}"

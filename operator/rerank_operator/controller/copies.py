@@ -48,6 +48,15 @@ def plan_copies(
     )
 
 
+def plan_withdrawals(copies: Sequence[Object], stands: Mapping[str, Fault | None]) -> Sharing:
+    """Delete the copies of namespaces that agree no more: that holds whatever is wrong with the reranker.
+
+    A namespace that is not watched, or may not be read, has not said so; one that is gone has taken its copy along.
+    """
+    withdrawn = {place for place, fault in stands.items() if fault and fault[0] is Reason.NAMESPACE_NOT_OPTED_IN}
+    return Sharing(delete=tuple(copy for copy in copies if copy["metadata"]["namespace"] in withdrawn))
+
+
 def plan_binding(wanted: Object | None, live: Object | None, *, is_wanted: bool) -> Sharing:
     """The Secret for Service Binding; `wanted` None while nothing is published leaves it as it is."""
     if not is_wanted:

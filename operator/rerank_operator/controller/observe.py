@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -24,6 +24,8 @@ from rerank_operator.resources.model_volume import wants_claim
 LOADING_SECONDS: Final = 10.0
 _AUTOSCALERS: Final = {"HorizontalPodAutoscaler", "ScaledObject"}
 _ROUTES: Final = {"Ingress", "HTTPRoute"}
+# A copy there could not be followed: no event would tell of a hand edit, and no list of what is left.
+_NOT_WATCHED: Final[Fault] = (Reason.NAMESPACE_MISSING, "the operator does not watch it")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,15 +41,22 @@ class Answers:
     milvus: Mapping[Key, MilvusRecord]
 
 
-async def observe(key: Key, mirror: Mirror, answers: Answers, kube: KubeClient) -> Observed | None:
+async def observe(
+    key: Key, mirror: Mirror, answers: Answers, kube: KubeClient, watched: Collection[str] = ()
+) -> Observed | None:
     """What is known of a reranker; None when it is gone or going, and there is nothing left to do.
 
-    The API server is asked only where the mirror cannot know: for foreign objects with our names before anything is
-    created, for the files of a revision when their ConfigMap is missing, and for what explains pods that do not
-    start (`_ask`).
+    `watched` are the namespaces that the operator watches; empty for all.
+
+    The API server is asked only where the mirror cannot know: for what other namespaces say to a copy, for foreign
+    objects with our names before anything is created, for the files of a revision when their ConfigMap is missing, and
+    for what explains pods that do not start (`_ask`).
     """
     observed = look(key, mirror, answers)
-    if observed is None or observed.reranker is None:
+    if observed is None:
+        return None
+    observed = dataclasses.replace(observed, stands=await _stands(observed, kube, watched))
+    if observed.reranker is None:
         return observed
     if not observed.revisions and not observed.publications:
         conflicts = await _name_conflicts(observed.reranker, observed, kube)
@@ -71,7 +80,7 @@ async def _complete_revisions(observed: Observed, kube: KubeClient) -> Observed:
 
 
 async def _ask(observed: Observed, kube: KubeClient) -> Observed:
-    """Read what only some rerankers need: what explains pods that do not answer, the Secret with the keys, KEDA."""
+    """Read what only some rerankers need: what explains pods that do not answer, Secrets, KEDA."""
     spec = observed.wanted.spec
     pods = [pod for pod in observed.pods_of(observed.desired) if not pod.ready]
     found: dict[str, Any] = {
@@ -87,21 +96,20 @@ async def _ask(observed: Observed, kube: KubeClient) -> Observed:
         found["keda_installed"] = await kube.has_keda()
     if spec.route and spec.route.gateway:
         found["gateway_api_installed"] = await kube.has_gateway_api()
-    return dataclasses.replace(observed, **found, **await _sharing(observed, kube))
-
-
-async def _sharing(observed: Observed, kube: KubeClient) -> dict[str, Any]:
-    """What other namespaces say to a copy, and the Secret for Service Binding: neither is watched."""
-    publish, key = observed.wanted.spec.publish, observed.key
-    found: dict[str, Any] = {}
-    if publish.namespaces or observed.copies:
-        places = {*publish.namespaces, *(copy["metadata"]["namespace"] for copy in observed.copies)}
-        found["stands"] = {
-            place: await _stand(place, key.namespace, kube) for place in sorted(places - {key.namespace})
-        }
-    if publish.service_binding or observed.resource.get("status", {}).get("binding"):
+    if spec.publish.service_binding or observed.resource.get("status", {}).get("binding"):
         found["binding"] = await _binding(observed, kube)
-    return found
+    return dataclasses.replace(observed, **found)
+
+
+async def _stands(observed: Observed, kube: KubeClient, watched: Collection[str]) -> dict[str, Fault | None]:
+    """What other namespaces, which have a copy or should get one, say to it: no event tells."""
+    wanted = observed.reranker.spec.publish.namespaces if observed.reranker else ()
+    source = observed.key.namespace
+    places = {*wanted, *(copy["metadata"]["namespace"] for copy in observed.copies)} - {source}
+    return {
+        place: await _stand(place, source, kube) if not watched or place in watched else _NOT_WATCHED
+        for place in sorted(places)
+    }
 
 
 async def _binding(observed: Observed, kube: KubeClient) -> Object | None:
@@ -118,7 +126,7 @@ async def _stand(namespace: str, source: str, kube: KubeClient) -> Fault | None:
     try:
         found = await kube.get(NAMESPACES, None, namespace)
     except ApiRejected:
-        return Reason.NAMESPACE_MISSING, "the operator may not read it: it does not watch this namespace"
+        return Reason.NAMESPACE_MISSING, "the operator may not read it"
     if found is None or "deletionTimestamp" in found["metadata"]:
         return Reason.NAMESPACE_MISSING, "it does not exist"
     accepted = (found["metadata"].get("annotations") or {}).get(names.ANNOTATION_ACCEPTS, "")

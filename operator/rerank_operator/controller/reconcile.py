@@ -11,7 +11,7 @@ from rerank_operator.clients.errors import ClientError, NameConflict, NamespaceT
 from rerank_operator.clients.kube import RERANKERS, KubeClient
 from rerank_operator.controller.apply import apply
 from rerank_operator.controller.check_milvus import MilvusChecker
-from rerank_operator.controller.copies import binding_after, is_copy, plan_removal
+from rerank_operator.controller.copies import binding_after, is_copy, place_of, plan_removal, plan_withdrawals
 from rerank_operator.controller.decisions import Restart
 from rerank_operator.controller.mirror import Mirror
 from rerank_operator.controller.observe import Answers, look, observe
@@ -72,11 +72,11 @@ class Reconciler:
 
         Raises ClientError when the API server did not take a write: try the round again later.
         """
-        observed = await observe(key, self.mirror, self._answers, self.kube)
+        observed = await observe(key, self.mirror, self._answers, self.kube, self.namespaces)
         if observed is None:
             await self._forget(key)
             return None
-        observed = dataclasses.replace(observed, hosts=self.hosts)
+        observed = await self._withdraw(dataclasses.replace(observed, hosts=self.hosts))
         if refusal := self._refusal(observed):
             await self._report(key, observed, {"refused": refusal})
             return None
@@ -121,6 +121,17 @@ class Reconciler:
         if url is None or self.hosts.allow(url, observed.key.namespace):
             return None
         return Reason.HOST_NOT_ALLOWED, f"external.endpoint is {url}"
+
+    async def _withdraw(self, observed: Observed) -> Observed:
+        """Delete copies where they are not agreed to any more, before anything that could end the round."""
+        sharing = plan_withdrawals(observed.copies, observed.stands)
+        if not sharing.delete:
+            return observed
+        faults = await share(sharing, self.kube, self.mirror)
+        if faults:
+            logger.warning("a copy was not deleted", extra={"reranker": "/".join(observed.key), "error": str(faults)})
+        left = tuple(copy for copy in observed.copies if copy not in sharing.delete or place_of(copy) in faults)
+        return dataclasses.replace(observed, copies=left)
 
     async def _forget(self, key: Key) -> None:
         """Delete the copies of a reranker that is gone; nothing owns them across namespaces.

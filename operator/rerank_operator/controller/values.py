@@ -67,9 +67,9 @@ class Observed:
     `spec.access`. `lacks_claim` tells that the claim for the downloaded model is yet to be created. `records` are
     of pods that are ready and of addresses, `early` of pods that are not ready.
 
-    `copies` are ConfigMaps in other namespaces; `stands` tells of each wanted namespace why it gets none (None: it gets
-    one), and `copy_faults` what became of them. `milvus` is what a Milvus said last, and `milvus_identity` what would
-    be tried now. `hosts` are those that a resource may make the operator call.
+    `copies` are ConfigMaps in other namespaces; `stands` tells of each namespace that has one or is wanted why it gets
+    none (None: it gets one), and `copy_faults` what became of them. `milvus` is what a Milvus said last, and
+    `milvus_identity` what would be tried now. `hosts` are those that a resource may make the operator call.
     """
 
     resource: Object

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from rerank_operator.api.reasons import Reason
-from rerank_operator.clients.errors import ApiRejected, ClientError
-from rerank_operator.clients.kube import SECRETS, KubeClient
+from rerank_operator.clients.errors import ClientError
+from rerank_operator.clients.kube import KubeClient
 from rerank_operator.clients.vllm import VllmClient
 from rerank_operator.controller.ask import ask, ask_again, ask_one
 from rerank_operator.controller.decisions import Scope, Target
 from rerank_operator.controller.records import next_record
+from rerank_operator.controller.references import first_key
 from rerank_operator.controller.values import Key, Record, key_of
-from rerank_operator.engine.keys import keys_of
 from rerank_operator.rerank.finding import Endpoint, Finding
 from rerank_operator.rerank.verdict import Verdict
 
@@ -79,7 +79,7 @@ class Verifier:
     async def _run(self, target: Target) -> None:
         try:
             async with self._slots[target.scope]:
-                key = await self._key(target)
+                key = await first_key(self._kube, target.key.namespace, target.secret)
                 finding = await _ASK[target.scope](self._vllm, target.endpoint, key)
         except LookupError as error:
             finding = Finding(Verdict(Reason.UNAUTHORIZED, str(error)))
@@ -93,16 +93,3 @@ class Verifier:
             self._early.pop(target.subject, None)
         records[target.subject] = next_record(records.get(target.subject), finding, target, time.time())
         self._wake(target.key)
-
-    async def _key(self, target: Target) -> str | None:
-        """A key that callers use, read anew each time and kept nowhere; raises LookupError when there is none."""
-        if target.secret is None:
-            return None
-        try:
-            secret = await self._kube.get(SECRETS, target.key.namespace, target.secret)
-        except ApiRejected as error:
-            raise LookupError(f"The operator may not read Secret {target.secret!r}: {error}") from error
-        keys = keys_of((secret or {}).get("data") or {})
-        if not keys:
-            raise LookupError(f"Secret {target.secret!r} holds no key")
-        return keys[0]

@@ -40,6 +40,16 @@ _OF_MILVUS: Final = (
     (r"^UNAVAILABLE|Fail connecting to server|Milvus Proxy is not ready", Reason.MILVUS_UNREACHABLE),
 )  # fmt: skip
 
+# What is heard where a server wants a certificate, or another one: seen with servers of gRPC and of Go. With TLS 1.3,
+# and with tlsMode 2 Milvus takes no other, it says so only after the handshake, and gRPC keeps the alert to itself.
+_ENDED: Final = (
+    r"Socket closed|Connection reset|TSI_DATA_CORRUPTED"
+    r"|ALERT_(HANDSHAKE_FAILURE|BAD_CERTIFICATE|CERTIFICATE_\w+|UNKNOWN_CA|ACCESS_DENIED|DECRYPT_ERROR)"
+)
+# Before anything is sent: what it was given is not PEM, or key and certificate do not belong together.
+_UNUSABLE: Final = r"Failed to create security handshaker"
+_CLIENT_SECRET: Final = "spec.milvus.connection.tls.clientSecretRef"  # noqa: S105 - the name of a field
+
 
 def reason_of(stage: str, error: str) -> Reason:
     """What is wrong, by the words of an error at a stage of a check; MilvusError where they tell nothing more."""
@@ -48,3 +58,18 @@ def reason_of(stage: str, error: str) -> Reason:
         if re.search(pattern, error, re.IGNORECASE | re.DOTALL):
             return reason
     return Reason.MILVUS_ERROR
+
+
+def certificate_hint(error: str, *, is_shown: bool) -> str:
+    """What to do about certificates where an error of the connection is of them; empty where it is not.
+
+    `is_shown`: the operator has a certificate of its own for Milvus.
+    """
+    if re.search(_UNUSABLE, error):
+        pair = f"tls.crt and tls.key of {_CLIENT_SECRET} must be PEM and a pair, and " if is_shown else ""
+        return f"{pair}spec.milvus.connection.tls.caBundle must be PEM"
+    if not re.search(_ENDED, error):
+        return ""
+    if is_shown:
+        return f"Milvus may refuse the certificate of {_CLIENT_SECRET}: the CA that it trusts must have signed it"
+    return f"If Milvus asks for a client certificate (tlsMode 2), set {_CLIENT_SECRET}"

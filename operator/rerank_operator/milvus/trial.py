@@ -43,7 +43,8 @@ class MilvusRequest:
 
     `function` is that of `function.json`, `lite_params` that of `milvus-lite.json`. `best` is the position of the
     document that must come out on top. `timeout` is in seconds, for everything; `now` in epoch seconds. `id` is the
-    part of the collection's name that nobody else uses: small letters and digits.
+    part of the collection's name that nobody else uses: small letters and digits. `client_pem` is the certificate that
+    is shown to Milvus, with the certificates in between, and `client_key` its private key; both or none.
     """
 
     uri: str
@@ -60,6 +61,8 @@ class MilvusRequest:
     database: str | None = None
     ca_pem: str | None = None
     server_name: str | None = None
+    client_pem: str | None = None
+    client_key: str | None = dataclasses.field(default=None, repr=False)
     api_key: str | None = dataclasses.field(default=None, repr=False)
 
     def to_json(self) -> str:
@@ -106,11 +109,12 @@ class MilvusRequest:
         }
 
     def without_secrets(self, text: str) -> str:
-        """The text without token, password and key."""
+        """The text without token, password and keys; of a private key also without single lines."""
         token = self.token or ""
         password = token.partition(":")[2]
         encoded = base64.b64encode(token.encode()).decode() if token else ""
-        for secret in filter(None, (token, password, self.api_key, encoded)):
+        lines = (self.client_key or "").splitlines()[1:-1]  # what is around them is no secret
+        for secret in filter(None, (token, password, self.api_key, encoded, self.client_key, *lines)):
             word = re.escape(secret)
             text = re.sub(word if len(secret) >= _SHORT else rf"(?<!\w){word}(?!\w)", _HIDDEN, text)
         return text

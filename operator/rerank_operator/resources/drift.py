@@ -2,12 +2,17 @@
 
 Same rules as server-side apply: maps may hold more than ours (defaults, fields of others), lists of named items
 may hold more items, other lists must be equal. Quantities are equal when their amounts are.
+
+Annotations are the exception: a user takes one out of the spec, and others write theirs beside it. So the object lists
+those that came from the spec, and of these it may hold no more than ours.
 """
 
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final
+
+from rerank_operator.api import names
 
 _LIST_KEYS: Final = {
     "containers": "name",
@@ -41,7 +46,7 @@ def is_drifted(ours: Any, live: Any, field: str = "") -> bool:
     if isinstance(ours, Mapping):
         if not isinstance(live, Mapping) or (field in _WHOLE_MAPS and set(ours) != set(live)):
             return True
-        left = any(live.get(key) for key in _OURS_ALONE if key not in ours)
+        left = any(live.get(key) for key in _OURS_ALONE if key not in ours) or bool(_left_the_spec(ours, live, field))
         return left or any(is_drifted(v, live.get(k), k) for k, v in ours.items())
     if isinstance(ours, list):
         return not isinstance(live, list) or _is_list_drifted(ours, live, field)
@@ -52,11 +57,29 @@ def overlay(live: Any, ours: Any, field: str = "") -> Any:
     """What is there with our fields put in: maps keep what others added, selectors and most lists become ours."""
     if isinstance(ours, Mapping) and isinstance(live, Mapping) and field not in _WHOLE_MAPS:
         kept = {key: value for key, value in live.items() if key not in _OURS_ALONE}
-        return {**kept, **{key: overlay(live.get(key), value, key) for key, value in ours.items()}}
+        if left := _left_the_spec(ours, live, field):
+            kept["annotations"] = {name: value for name, value in live["annotations"].items() if name not in left}
+        return {**kept, **{key: overlay(kept.get(key), value, key) for key, value in ours.items()}}
     if field in _KEPT_ITEMS and isinstance(live, list) and _is_keyed(ours, key := _LIST_KEYS[field]):
         by_key = _by_key(live, key)
         return [overlay(by_key.get(item[key]), item) for item in ours]
     return ours
+
+
+def from_spec(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Annotations of the spec, and beside them the list of their names; empty where the spec has none."""
+    ours = {name: value for name, value in annotations.items() if name != names.ANNOTATION_FROM_SPEC}
+    return {**ours, names.ANNOTATION_FROM_SPEC: ",".join(sorted(ours))} if ours else {}
+
+
+def _left_the_spec(ours: Mapping[str, Any], live: Mapping[str, Any], field: str) -> set[str]:
+    """Names of live annotations that came from the spec and are in it no more; their list goes with the last one."""
+    annotations = (live.get("annotations") or {}) if field == "metadata" else {}
+    listed = annotations.get(names.ANNOTATION_FROM_SPEC)
+    if listed is None:
+        return set()
+    came = {names.ANNOTATION_FROM_SPEC, *listed.split(",")}
+    return (came & set(annotations)) - set(ours.get("annotations") or {})
 
 
 def _is_list_drifted(ours: list[Any], live: list[Any], field: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.resources.drift import from_spec
 from rerank_operator.resources.render import owner_reference, render
 
 # Many gateways end a request after 15 seconds. Milvus waits 30, or as long as spec.milvus.timeoutMilliseconds says,
@@ -39,7 +40,7 @@ def build_route(reranker: RerankService, owner: dict[str, Any]) -> dict[str, Any
     return render(
         "ingress.yaml.j2",
         **values,
-        annotations=ingress.annotations,
+        annotations=from_spec(ingress.annotations),
         class_name=ingress.class_name,
         tls=[{"hosts": [route.hostname], **secret}] if route.tls else [],
     )

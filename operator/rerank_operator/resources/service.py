@@ -4,6 +4,7 @@ from typing import Any
 
 from rerank_operator.api import names
 from rerank_operator.api.v1alpha1 import RerankService
+from rerank_operator.resources.drift import from_spec
 from rerank_operator.resources.render import owner_reference, render
 
 
@@ -15,7 +16,7 @@ def build_service(reranker: RerankService, owner: dict[str, Any], active: str) -
         name=names.service_name(name),
         namespace=reranker.metadata.namespace,
         labels=names.child_labels(name),
-        annotations=spec.annotations,
+        annotations=from_spec(spec.annotations),
         owner=owner_reference(owner),
         type=spec.type.value,
         balancer_class=spec.load_balancer_class,

@@ -143,6 +143,42 @@ def test_token_certificates_and_key_are_read_for_each_check() -> None:
     )
 
 
+def with_own_certificate() -> MilvusConnection:
+    return a_connection(uri="https://milvus.search.svc", tls={"clientSecretRef": {"name": "own"}})
+
+
+def a_tls_secret(**values: str) -> dict[str, Any]:
+    return a_secret(**{f"tls.{name}": text for name, text in values.items()})
+
+
+def test_the_certificate_for_milvus_is_read_with_its_key() -> None:
+    request = requested(a_target(with_own_certificate()), Kube({"own": a_tls_secret(crt="CERTIFICATE\n", key="KEY\n")}))
+    assert ("CERTIFICATE", "KEY") == (request.client_pem, request.client_key)
+
+
+@pytest.mark.parametrize(
+    ("own", "reason", "words"),
+    [
+        (None, Reason.SECRET_MISSING, "Secret 'own' does not exist"),
+        (a_tls_secret(crt="CERTIFICATE"), Reason.SECRET_KEY_MISSING, "Secret 'own' has no key 'tls.key'"),
+        (a_tls_secret(key="KEY"), Reason.SECRET_KEY_MISSING, "Secret 'own' has no key 'tls.crt'"),
+        (a_tls_secret(crt="", key="KEY"), Reason.SECRET_KEY_MISSING, "key 'tls.crt' of Secret 'own' is empty"),
+        (
+            a_tls_secret(crt="CERTIFICATE", key="\n"),
+            Reason.SECRET_KEY_MISSING,
+            "key 'tls.key' of Secret 'own' is empty",
+        ),
+        (ApiRejected("forbidden"), Reason.MILVUS_UNAUTHORIZED, "may not read Secret 'own'"),
+    ],
+)
+def test_a_certificate_for_milvus_that_is_missing_is_told(own: Any, reason: Reason, words: str) -> None:
+    milvus = Milvus()
+    record = record_after(a_target(with_own_certificate()), Kube({"own": own}), milvus)
+    assert record is not None
+    assert (reason, []) == (record.reason, milvus.requests)
+    assert words in record.detail
+
+
 @produces(Reason.HOST_NOT_ALLOWED, by="double")
 def test_a_host_that_is_not_allowed_is_never_called() -> None:
     milvus = Milvus()
@@ -294,6 +330,29 @@ LEFT = {"stage": Stage.DROP, "left_over": (REQUEST.collection,)}
 )
 def test_a_finding_names_the_milvus_and_what_it_left(changes: dict[str, Any], reason: Reason, words: str) -> None:
     assert (reason, words) == verdict_of(REQUEST, dataclasses.replace(RIGHT, **changes))
+
+
+ENDED = "UNAVAILABLE: ipv4:10.1.2.3:19530: Socket closed"
+UNUSABLE = "UNAVAILABLE: ipv4:10.1.2.3:19530: Failed to create security handshaker."
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({}, ENDED, f"{ENDED}. If Milvus asks for a client certificate (tlsMode 2), set spec.milvus.connection.tls."),
+        ({"client_pem": "PEM"}, ENDED, f"{ENDED}. Milvus may refuse the certificate of spec.milvus.connection.tls."),
+        ({"client_pem": "PEM"}, UNUSABLE, f"{UNUSABLE} tls.crt and tls.key of spec.milvus.connection.tls."),
+        ({"uri": URI}, ENDED, ENDED),
+    ],
+)
+def test_a_connection_that_ends_in_tls_is_told_with_the_field_for_a_certificate(
+    changes: dict[str, Any], error: str, words: str
+) -> None:
+    request = dataclasses.replace(REQUEST, **{"uri": "https://milvus.search.svc", **changes})
+    reason, detail = verdict_of(request, MilvusAnswer(Stage.CONNECT, error=error))
+    assert Reason.MILVUS_UNREACHABLE is reason
+    assert detail.startswith(f"Milvus at {request.uri}: {words}")
+    assert ("clientSecretRef" in detail) is request.uri.startswith("https://")
 
 
 NOW = 1790000000.0

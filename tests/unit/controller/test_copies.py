@@ -9,6 +9,7 @@ from rerank_operator.controller.copies import (
     plan_binding,
     plan_copies,
     plan_removal,
+    plan_withdrawals,
 )
 from rerank_operator.controller.decisions import Sharing
 from rerank_operator.controller.pods import Object
@@ -80,6 +81,19 @@ def test_a_reranker_that_is_gone_leaves_no_copy() -> None:
     assert (a_copy(),) == plan_removal((a_copy(),)).delete
     assert is_copy(a_copy())
     assert not is_copy(PUBLICATION)
+
+
+def test_a_namespace_that_agrees_no_more_loses_its_copy_and_no_other_does() -> None:
+    copies = a_copy("shop"), a_copy("till"), a_copy("desk")
+
+    assert Sharing(delete=(a_copy("till"),)) == plan_withdrawals(copies, {"shop": None, "till": REFUSED})
+    assert Sharing() == plan_withdrawals((), {"till": REFUSED})
+
+
+def test_a_namespace_of_which_nothing_is_known_keeps_its_copy() -> None:
+    unknown: Fault = (Reason.NAMESPACE_MISSING, "the operator may not read it")
+
+    assert Sharing() == plan_withdrawals((a_copy(),), {"shop": unknown})
 
 
 def test_the_condition_names_every_place_that_has_none() -> None:

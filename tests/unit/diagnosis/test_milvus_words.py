@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from rerank_operator.api.reasons import Reason
-from rerank_operator.diagnosis.milvus_words import reason_of
+from rerank_operator.diagnosis.milvus_words import certificate_hint, reason_of
 
 RECORDED: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).resolve().parents[2] / "recordings" / "milvus-errors.yaml").read_text(encoding="utf-8")
@@ -37,3 +37,26 @@ def test_what_only_a_search_can_say_is_not_looked_for_before() -> None:
 
     assert Reason.ENDPOINT_UNREACHABLE_FROM_MILVUS is reason_of("search", text)
     assert Reason.MILVUS_TOO_SLOW is reason_of("create", text)
+
+
+ENDED = [said["text"] for said in RECORDED if said.get("certificate") == "wanted"]
+UNUSABLE = [said["text"] for said in RECORDED if said.get("certificate") == "unusable"]
+
+
+@pytest.mark.parametrize("text", ENDED)
+def test_a_connection_that_a_server_ends_may_be_for_want_of_a_certificate(text: str) -> None:
+    assert certificate_hint(text, is_shown=False).startswith(
+        "If Milvus asks for a client certificate (tlsMode 2), set "
+    )
+    assert certificate_hint(text, is_shown=True).startswith("Milvus may refuse the certificate of ")
+
+
+@pytest.mark.parametrize("text", UNUSABLE)
+def test_a_certificate_that_cannot_be_used_is_told_with_its_field(text: str) -> None:
+    assert "spec.milvus.connection.tls.caBundle must be PEM" == certificate_hint(text, is_shown=False)
+    assert "clientSecretRef must be PEM and a pair" in certificate_hint(text, is_shown=True)
+
+
+@pytest.mark.parametrize("text", [said["text"] for said in RECORDED if "certificate" not in said])
+def test_nothing_is_said_of_certificates_where_the_error_is_another(text: str) -> None:
+    assert not certificate_hint(text, is_shown=False)

@@ -27,6 +27,8 @@ REQUEST = MilvusRequest(
 )
 RIGHT = MilvusAnswer(Stage.DONE, "2.6.6", order=(1, 0, 2), scores=(0.9, 0.2, 0.1))
 KEY = "a-key-of-the-model"
+LINES = ("MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIB", "AQQgm9Q=")
+PRIVATE = "\n".join(("-----BEGIN PRIVATE KEY-----", *LINES, "-----END PRIVATE KEY-----"))
 
 
 def a_request(**changes: Any) -> MilvusRequest:
@@ -50,8 +52,8 @@ def test_another_text_is_no_answer(text: str) -> None:
 
 
 def test_secrets_are_not_shown_where_a_request_is() -> None:
-    shown = repr(a_request(api_key=KEY))
-    assert [] == [secret for secret in (TOKEN, KEY) if secret in shown]
+    shown = repr(a_request(api_key=KEY, client_key=PRIVATE))
+    assert [] == [secret for secret in (TOKEN, KEY, *LINES) if secret in shown]
 
 
 @pytest.mark.parametrize(
@@ -61,11 +63,14 @@ def test_secrets_are_not_shown_where_a_request_is() -> None:
         ("username: root, password: a-long-password", "username: root, password: ***"),
         ("authorization cm9vdDphLWxvbmctcGFzc3dvcmQ= is wrong", "authorization *** is wrong"),
         (f"Bearer {KEY} is wrong", "Bearer *** is wrong"),
+        (f"no key: {PRIVATE}", "no key: ***"),
+        *((f"no key: {line}", "no key: ***") for line in LINES),
+        ("-----BEGIN PRIVATE KEY----- expected", "-----BEGIN PRIVATE KEY----- expected"),
         ("permission deny to root", "permission deny to root"),
     ],
 )
 def test_secrets_are_taken_out_of_what_is_told(text: str, shown: str) -> None:
-    assert shown == a_request(api_key=KEY).without_secrets(text)
+    assert shown == a_request(api_key=KEY, client_key=PRIVATE).without_secrets(text)
 
 
 def test_a_short_password_is_taken_out_as_a_word_only() -> None:

@@ -4,8 +4,16 @@ from typing import Any
 
 import pytest
 
-from rerank_operator.resources.drift import is_drifted, overlay
+from rerank_operator.api import names
+from rerank_operator.resources.drift import from_spec, is_drifted, overlay
 
+
+def annotated(annotations: dict[str, str], **theirs: str) -> dict[str, Any]:
+    """An object with these annotations of the spec, and further ones of others."""
+    return {"metadata": {"name": "bge", "annotations": {**from_spec(annotations), **theirs}}}
+
+
+BARE = {"metadata": {"name": "bge"}}
 SAME: dict[str, tuple[Any, Any]] = {
     "defaults of the API server": ({"a": 1}, {"a": 1, "b": 2}),
     "a quantity in another unit": ({"cpu": "0.5"}, {"cpu": "500m"}),
@@ -19,6 +27,8 @@ SAME: dict[str, tuple[Any, Any]] = {
         {"annotations": {"a": "b"}},
         {"annotations": {"a": "b", "kubectl.kubernetes.io/restartedAt": "now"}},
     ),
+    "annotations of others beside those of the spec": (annotated({"a": "1"}), annotated({"a": "1"}, theirs="x")),
+    "annotations of others where the spec has none": (BARE, annotated({}, theirs="x")),
     "a port of the nodes that Kubernetes chose": (
         {"ports": [{"name": "http", "port": 8000}]},
         {"ports": [{"name": "http", "port": 8000, "nodePort": 30007}]},
@@ -41,6 +51,12 @@ DIFFERENT: dict[str, tuple[Any, Any]] = {
     "ranges that are no longer asked for": (
         {"type": "LoadBalancer"},
         {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+    ),
+    "an annotation that left the spec": (annotated({"a": "1"}), annotated({"a": "1", "b": "2"})),
+    "the last annotation that left the spec": (BARE, annotated({"a": "1"})),
+    "a list of annotations that left with them": (
+        BARE,
+        {"metadata": {"annotations": {names.ANNOTATION_FROM_SPEC: ""}}},
     ),
     "certificates that are no longer asked for": ({"tls": []}, {"tls": [{"hosts": ["rerank.example.com"]}]}),
 }
@@ -92,3 +108,34 @@ def test_ranges_of_a_balancer_go_when_they_are_no_longer_asked_for() -> None:
     live = {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"], "clusterIP": "10.96.0.7"}
 
     assert {"type": "ClusterIP", "clusterIP": "10.96.0.7"} == overlay(live, {"type": "ClusterIP"})
+
+
+def test_the_names_of_annotations_from_the_spec_are_kept_beside_them() -> None:
+    assert {"b": "2", "a": "1", names.ANNOTATION_FROM_SPEC: "a,b"} == from_spec({"b": "2", "a": "1"})
+    assert {} == from_spec({})
+
+
+def test_the_list_of_names_is_never_taken_from_the_spec() -> None:
+    assert {} == from_spec({names.ANNOTATION_FROM_SPEC: "theirs"})
+    assert {"a": "1", names.ANNOTATION_FROM_SPEC: "a"} == from_spec({"a": "1", names.ANNOTATION_FROM_SPEC: "theirs"})
+
+
+def test_an_annotation_that_left_the_spec_goes_and_one_of_others_stays() -> None:
+    live = annotated({"a": "1", "b": "2"}, theirs="x")
+
+    assert annotated({"a": "3"}, theirs="x") == overlay(live, annotated({"a": "3"}))
+    assert {"metadata": {"name": "bge", "annotations": {"theirs": "x"}}} == overlay(live, BARE)
+
+
+def test_annotations_that_nobody_listed_stay() -> None:
+    live = {"metadata": {"name": "bge", "annotations": {"theirs": "x"}}}
+
+    assert live == overlay(live, BARE)
+    assert annotated({"a": "1"}, theirs="x") == overlay(live, annotated({"a": "1"}))
+
+
+def test_names_are_listed_for_the_object_itself_and_not_for_what_is_in_it() -> None:
+    spec = {"annotations": {names.ANNOTATION_FROM_SPEC: "a", "a": "1"}}
+
+    assert not is_drifted({"spec": {"type": "ClusterIP"}}, {"spec": {"type": "ClusterIP", **spec}})
+    assert {"spec": spec} == overlay({"spec": spec}, {"spec": {}})

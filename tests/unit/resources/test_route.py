@@ -84,7 +84,8 @@ def test_class_and_annotations_of_an_ingress_are_taken_over() -> None:
     found = ingress(className="nginx", annotations={"example.com/timeout": "40"})
 
     assert "nginx" == found["spec"]["ingressClassName"]
-    assert {"example.com/timeout": "40"} == found["metadata"]["annotations"]
+    listed = {names.ANNOTATION_FROM_SPEC: "example.com/timeout"}
+    assert {"example.com/timeout": "40", **listed} == found["metadata"]["annotations"]
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,13 @@ def test_a_balancer_gets_its_class_its_ranges_and_its_annotations() -> None:
 
     assert ("LoadBalancer", "example.com/internal") == (built["spec"]["type"], built["spec"]["loadBalancerClass"])
     assert ["10.0.0.0/8"] == built["spec"]["loadBalancerSourceRanges"]
-    assert {"example.com/internal": "true"} == built["metadata"]["annotations"]
+    listed = {names.ANNOTATION_FROM_SPEC: "example.com/internal"}
+    assert {"example.com/internal": "true", **listed} == built["metadata"]["annotations"]
 
 
 def test_a_value_that_looks_like_something_else_stays_text() -> None:
-    assert {"a": "no", "b": "1e3"} == service(annotations={"a": "no", "b": "1e3"})["metadata"]["annotations"]
+    annotations = {"a": "no", "b": "1e3"}
+
+    assert {**annotations, names.ANNOTATION_FROM_SPEC: "a,b"} == service(annotations=annotations)["metadata"][
+        "annotations"
+    ]

@@ -30,7 +30,7 @@ class MilvusCheck(Words):
 
 
 class MilvusTls(schema.BaseModel):
-    """How the certificate of Milvus is checked."""
+    """How Milvus and the operator prove to each other who they are."""
 
     model_config = strict()
     ca_bundle: schema.Optional[CaBundle] = Field(
@@ -38,6 +38,11 @@ class MilvusTls(schema.BaseModel):
     )
     server_name: schema.Optional[Name] = Field(
         None, description="Name in Milvus's certificate. Default: the host of the uri."
+    )
+    client_secret_ref: schema.Optional[LocalRef] = Field(
+        None,
+        description="Secret of type kubernetes.io/tls with the operator's own certificate (tls.crt and tls.key), for a "
+        "Milvus that asks for one (tlsMode 2). Default: none is shown.",
     )
 
 
