@@ -40,7 +40,7 @@ test: lint ## All tests: unit, contract, a real API server, and the real node wi
 	@$(RUN) tests.engine environment
 	@$(RUN) tests.engine models
 	@$(RUN) tests.apps environments
-	@$(BIN)/pytest
+	@$(BIN)/pytest --durations=25
 bench: install ## Measure the budgets; table and build/bench/*.json
 	@$(RUN) tests.cluster packages
 	@$(RUN) tests.cluster binaries

@@ -1,4 +1,6 @@
-"""What vLLM said before it ended. Read in real outputs of vLLM 0.32; what only a GPU makes it say, in its source.
+"""What vLLM said before it ended, read in real outputs.
+
+They are of 0.32 on a CPU, and of 0.26 for a GPU that is full; what else only a GPU makes it say is from its source.
 
 A fault in the engine's own process is not in the last 2048 bytes, which are all that the kubelet keeps: vLLM's last
 words are then that its engine failed. The whole log tells.
@@ -66,13 +68,15 @@ _WORDS: Final = (
 _TABLE: Final = tuple((re.compile(pattern), reason) for pattern, reason in _WORDS)
 _CORE_FAILED: Final = re.compile(r"Engine core initialization failed\. See root cause above")
 _CORE_SAID: Final = re.compile(r"EngineCore[^)]*\) ERROR")
-# What differs between two runs that fail alike: log prefixes with process ids, times, addresses, ports.
+# What differs between two runs that fail alike: log prefixes with process ids, times, addresses, ports, and how much
+# of a GPU others hold.
 _VOLATILE: Final = (
     (re.compile(r"\(\w+ pid=\d+\) "), ""),
     (re.compile(r"\b(?:DEBUG|INFO|WARNING|ERROR) \d\d-\d\d \d\d:\d\d:\d\d \[[^]]*\] ?"), ""),
     (re.compile(r"0x[0-9a-f]+"), "0x…"),
     (re.compile(r"\bpid[= ]\d+"), "pid …"),
     (re.compile(r"\(\d+\.\d+/(\d+\.\d+ GiB)\)"), r"(of \1)"),
+    (re.compile(r" of which \S+ \wiB is free\..*"), ""),
 )
 _ERROR: Final = re.compile(r"\w*(Error|Exception)\b|error:")
 # Pydantic puts this last, and the cause above it.

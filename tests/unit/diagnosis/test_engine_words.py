@@ -1,4 +1,4 @@
-"""The last words of vLLM: recorded from a real 0.32, and those of a GPU from its source."""
+"""The last words of vLLM: recorded from a real 0.32, for a full GPU from a real 0.26, others from their source."""
 
 from pathlib import Path
 
@@ -26,6 +26,9 @@ RECORDED: dict[str, tuple[Reason, bool]] = {
     "disk-full": (Reason.DISK_FULL, False),
     "disk-full-config": (Reason.DISK_FULL, True),
     "gated": (Reason.MODEL_GATED, True),
+    "gpu-no-cache": (Reason.OUT_OF_GPU_MEMORY, False),
+    "gpu-out-of-memory": (Reason.OUT_OF_GPU_MEMORY, False),
+    "gpu-too-little-free": (Reason.OUT_OF_GPU_MEMORY, False),
     "maxlen": (Reason.BAD_ENGINE_ARGUMENT, True),
     "memory-check": (Reason.OUT_OF_MEMORY, False),
     "no-config": (Reason.MODEL_NOT_FOUND, True),
@@ -49,7 +52,7 @@ RECORDED: dict[str, tuple[Reason, bool]] = {
     "wrongtype": (Reason.UNSUPPORTED_ARCHITECTURE, True),
 }
 # Word for word what torch (c10/cuda, torch/cuda/__init__.py), vLLM (gpu_worker.py, kv_cache_utils.py, platforms) and
-# NVIDIA's container toolkit say; nothing here has a GPU that could make them say it.
+# NVIDIA's container toolkit say. Nobody has made a GPU say these yet, but for some that are recorded as well.
 WITHOUT_A_GPU: dict[str, tuple[Reason, str]] = {
     "driver": (
         Reason.DRIVER_TOO_OLD,
@@ -172,6 +175,17 @@ def test_two_runs_that_fail_alike_read_alike() -> None:
 
     assert log != again
     assert read_last_words(log) == read_last_words(again)
+
+
+def test_what_another_process_holds_of_a_gpu_changes_nothing_that_is_told() -> None:
+    log = recorded("gpu-out-of-memory")
+    again = log.replace("685.56 MiB is free. Process 2997 has 130.79", "12.00 MiB is free. Process 31 has 131.50")
+
+    assert log != again
+    assert read_last_words(log) == read_last_words(again)
+    told = read_last_words(log)
+    assert told is not None
+    assert told[1].endswith("Tried to allocate 732.00 MiB. GPU 0 has a total capacity of 139.80 GiB")
 
 
 def test_the_telling_line_is_the_last_error_and_not_a_pointer_to_a_page() -> None:

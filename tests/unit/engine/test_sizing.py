@@ -1,8 +1,10 @@
 """How much memory of an accelerator a model takes, and what vLLM is told of it."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
+import yaml
 
 from rerank_operator.catalog.entry import GIB, Entry, Kind
 from rerank_operator.catalog.models import entries, lookup
@@ -19,6 +21,7 @@ from rerank_operator.engine.sizing import (
     need_gib,
 )
 
+MEASURED = Path(__file__).resolve().parents[2] / "recordings" / "gpu-memory.yaml"
 SHARE, CACHE = "--gpu-memory-utilization", "--kv-cache-memory-bytes"
 CARDS = [16.0, 24.0, 80.0]
 SMALL_LLM, BIG_LLM = "Qwen/Qwen3-Reranker-0.6B", "Qwen/Qwen3-Reranker-8B"
@@ -208,6 +211,15 @@ def test_without_a_length_only_weights_count() -> None:
 def test_a_need_is_weights_cache_and_workspace(name: str, gib: float) -> None:
     entry = lookup(name)
     assert pytest.approx(gib, abs=0.06) == need_gib(entry, entry.served_length)
+
+
+@pytest.mark.parametrize("measured", yaml.safe_load(MEASURED.read_text(encoding="utf-8")), ids=lambda m: m["model"])
+def test_a_need_is_enough_on_a_real_gpu_and_not_much_more(measured: dict[str, str | int]) -> None:
+    entry, held = lookup(str(measured["model"])), int(measured["mib"]) / 1024
+    need = need_gib(entry, entry.served_length)
+
+    assert need is not None
+    assert held < need < held + 1.5
 
 
 @pytest.mark.parametrize(
