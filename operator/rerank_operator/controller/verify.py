@@ -12,7 +12,7 @@ from rerank_operator.clients.vllm import VllmClient
 from rerank_operator.controller.ask import ask, ask_again, ask_one
 from rerank_operator.controller.decisions import Scope, Target
 from rerank_operator.controller.records import next_record
-from rerank_operator.controller.references import first_key
+from rerank_operator.controller.references import UnresolvedError, first_key
 from rerank_operator.controller.values import Key, Record, key_of
 from rerank_operator.rerank.finding import Endpoint, Finding
 from rerank_operator.rerank.verdict import Verdict
@@ -81,7 +81,7 @@ class Verifier:
             async with self._slots[target.scope]:
                 key = await first_key(self._kube, target.key.namespace, target.secret)
                 finding = await _ASK[target.scope](self._vllm, target.endpoint, key)
-        except LookupError as error:
+        except UnresolvedError as error:
             finding = Finding(Verdict(Reason.UNAUTHORIZED, str(error)))
         except ClientError:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake, target.key)
