@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from rerank_operator.api.crd import build_crd
 from rerank_operator.milvus.forms import FORMS, build_schema
+from rerank_operator.resources.render import to_yaml
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import build_missing
 from tests.contract.chart import CHART, NAMESPACE, ROOT, ChartError, template
@@ -51,8 +51,8 @@ metadata:
 def build_copies() -> dict[Path, str]:
     """What each generated file has to hold. Writes nothing."""
     return {
-        CRD_FILE: _CRD_HEADER + _as_yaml(build_crd()),
-        CHART_CRD_FILE: _CRD_HEADER + _as_yaml(_kept_on_uninstall(build_crd())),
+        CRD_FILE: _CRD_HEADER + to_yaml(build_crd()),
+        CHART_CRD_FILE: _CRD_HEADER + to_yaml(_kept_on_uninstall(build_crd())),
         CHART_README: _readme(CHART_README.read_text(encoding="utf-8")),
         INSTALL_FILE: _INSTALL_HEADER + _render_with_current_crd(),
         **build_schema_files(),
@@ -93,10 +93,6 @@ def main(
         raise typer.Exit(1)
 
 
-def _as_yaml(document: dict[str, Any]) -> str:
-    return yaml.safe_dump(document, sort_keys=False, width=110, allow_unicode=True)
-
-
 def _kept_on_uninstall(crd: dict[str, Any]) -> dict[str, Any]:
     """Without the annotation, `helm uninstall` would delete the CRD and with it every reranker."""
     annotations = {"helm.sh/resource-policy": "keep"}
@@ -117,7 +113,7 @@ def _render_with_current_crd() -> str:
         shutil.copytree(CHART, copy)
         crd = copy / CHART_CRD_FILE.relative_to(CHART)
         crd.parent.mkdir(exist_ok=True)
-        crd.write_text(_CRD_HEADER + _as_yaml(_kept_on_uninstall(build_crd())), encoding="utf-8")
+        crd.write_text(_CRD_HEADER + to_yaml(_kept_on_uninstall(build_crd())), encoding="utf-8")
         return template(chart=copy)
 
 

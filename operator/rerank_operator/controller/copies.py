@@ -19,24 +19,26 @@ def plan_copies(
     wanted: Sequence[str],
     source: str,
 ) -> Sharing:
-    """Copies to write and to delete.
+    """Copies to write, and those to delete that are wanted no more.
 
-    `stands` says of a namespace why it takes none, None where it does. Without a publication nothing is written, and
-    what is there stays.
+    `stands` says of a namespace why it takes none, None where it does. What a namespace holds that takes none is left
+    alone here: `plan_withdrawals` says what becomes of it. Without a publication nothing is written, and what is
+    there stays.
     """
     takers = [name for name in dict.fromkeys(wanted) if name != source and name in stands and stands[name] is None]
     refusals = {
         f"namespace {name}": fault for name in wanted if (fault := stands.get(name)) is not None and name != source
     }
-    unwanted = tuple(copy for copy in copies if copy["metadata"]["namespace"] not in takers)
+    unwanted = tuple(copy for copy in copies if copy["metadata"]["namespace"] not in wanted)
     if publication is None:
         return Sharing(delete=unwanted, faults=refusals)
+    held = [copy for copy in copies if copy["metadata"]["namespace"] in takers]
     current = {
         copy["metadata"]["namespace"]: copy
-        for copy in copies
-        if copy not in unwanted and copy["metadata"]["name"] == publication["metadata"]["name"]
+        for copy in held
+        if copy["metadata"]["name"] == publication["metadata"]["name"]
     }
-    former = tuple(copy for copy in copies if copy not in unwanted and copy not in current.values())
+    former = tuple(copy for copy in held if copy not in current.values())
     ours = {name: build_copy(publication, name) for name in takers}
     return Sharing(
         create=tuple(copy for name, copy in ours.items() if name not in current),

@@ -54,9 +54,17 @@ def test_a_namespace_that_does_not_agree_gets_none_and_is_told() -> None:
     assert Sharing(faults={"namespace shop": REFUSED}) == found
 
 
-def test_a_namespace_that_agrees_no_more_or_is_wanted_no_more_loses_its_copy() -> None:
-    assert (a_copy(),) == planned(a_copy(), stands={"shop": REFUSED}).delete
+def test_a_namespace_that_is_wanted_no_more_loses_its_copy() -> None:
     assert (a_copy(),) == planned(a_copy(), wanted=()).delete
+
+
+def test_a_namespace_of_which_nothing_is_known_keeps_its_copy_as_it_is() -> None:
+    unknown: Fault = (Reason.NAMESPACE_MISSING, "the operator may not read it")
+    former = a_copy(data={})
+    former["metadata"]["name"] = "former"
+
+    for copy in (a_copy(), a_copy(data={}), former):
+        assert Sharing(faults={"namespace shop": unknown}) == planned(copy, stands={"shop": unknown})
 
 
 def test_a_copy_that_says_something_else_is_taken_back_with_the_uid_of_what_is_there() -> None:
@@ -90,7 +98,7 @@ def test_a_namespace_that_agrees_no_more_loses_its_copy_and_no_other_does() -> N
     assert Sharing() == plan_withdrawals((), {"till": REFUSED})
 
 
-def test_a_namespace_of_which_nothing_is_known_keeps_its_copy() -> None:
+def test_a_namespace_of_which_nothing_is_known_has_withdrawn_nothing() -> None:
     unknown: Fault = (Reason.NAMESPACE_MISSING, "the operator may not read it")
 
     assert Sharing() == plan_withdrawals((a_copy(),), {"shop": unknown})

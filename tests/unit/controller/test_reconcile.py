@@ -127,7 +127,7 @@ def test_a_namespace_that_agrees_no_more_loses_its_copy_whatever_else_is_wrong(
     assert [reason] == (agreeing.told + withdrawn.told)[:1]
 
 
-@pytest.mark.parametrize("spec", [REFUSED, INVALID], ids=["refused", "invalid"])
+@pytest.mark.parametrize("spec", [SHARED, REFUSED, INVALID], ids=["healthy", "refused", "invalid"])
 def test_a_namespace_that_may_not_be_read_or_is_not_watched_says_nothing_of_its_copy(spec: Object) -> None:
     unread, unwatched = Kube(None), Kube({})
     mirror = known(serving(**SHARED), spec)
