@@ -19,7 +19,7 @@ class Step:
     def __init__(self, title: str, console: Console) -> None:
         self._console = console
         self._detail = ""
-        self._last_line = time.monotonic()
+        self._started = self._last_line = time.monotonic()
         self._live = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -46,9 +46,11 @@ class Step:
         """Say what is being waited for."""
         self._live.update(self._task, detail=escape(detail))
         now = time.monotonic()
-        due = detail != self._detail or now - self._last_line > SECONDS_BETWEEN_LINES
+        is_new = detail != self._detail
+        due = is_new or now - self._last_line > SECONDS_BETWEEN_LINES
         if detail and due and not self._console.is_terminal:
-            self._console.print(f"  {escape(detail)}", style="dim", highlight=False, soft_wrap=True)
+            line = detail if is_new else f"still after {now - self._started:.0f} s: {detail}"
+            self._console.print(f"  {escape(line)}", style="dim", highlight=False, soft_wrap=True)
             self._last_line = now
         self._detail = detail
 
