@@ -239,7 +239,11 @@ class Campaign:
             return False
         ready: Object = next((c for c in resource.get("status", {}).get("conditions", []) if c["type"] == "Ready"), {})
         is_new = ready.get("observedGeneration") == resource["metadata"]["generation"]
-        return is_new and ready["status"] == "True" and self.gate.quiet_seconds > QUIET_SECONDS
+        if not is_new or ready["status"] != "True" or self.gate.quiet_seconds <= QUIET_SECONDS:
+            return False
+        # What was switched away from goes in a round of its own, for which a busy machine may take its time.
+        objects = self.watcher.objects(self.scenario.reranker(number))
+        return len([obj for obj in objects if obj["kind"] == "Deployment"]) == 1
 
     def _revision(self, number: int) -> str:
         """The revision of a try's spec, which the operator must have stored."""
